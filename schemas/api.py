@@ -1,0 +1,193 @@
+"""The HTTP bodies: what the host's backend sends and gets. Unknown fields are refused. Times are RFC 3339."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.lifecycle import Ignored, Outcome, State, Step, Trigger
+from schemas.reasons import Reason, Remedy
+from schemas.records import (
+    Account,
+    Actor,
+    ConnectorIdField,
+    ConnectorState,
+    Evidence,
+    NameField,
+    ProviderField,
+)
+
+
+class Request(BaseModel):
+    """A body that a caller sends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Response(BaseModel):
+    """A body that a caller gets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457), with what a program may do about it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    type: str = Field(description="The address of a page about this kind of problem.")
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    code: str = Field(description="The kind of problem, for programs.")
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    action: str = Field(description="What the caller should do.")
+    trace_id: str
+
+
+class RegisterConnector(Request):
+    """A new connector of the caller's tenant."""
+
+    connector_id: ConnectorIdField
+    provider: ProviderField
+    name: NameField
+    connected: bool = Field(default=False, description="The host has a working credential of its own.")
+
+
+class UpdateConnector(Request):
+    """A connector's new name."""
+
+    name: NameField
+
+
+class Connector(ConnectorState):
+    """A connector as it stands, with the words of its reason."""
+
+    title: str | None = Field(default=None, description="The reason in a few words.")
+    words: str | None = Field(default=None, description="The reason in a sentence.")
+    next: str | None = Field(default=None, description="What to do about it.")
+    offers_login: bool = Field(description="Whether signing in again is offered.")
+    transient_failures: int = Field(ge=0, description="Failures that pass by themselves, since the last success.")
+
+
+class ConnectorList(Response):
+    """A page of connectors; the next page is in the Link header."""
+
+    connectors: list[Connector]
+
+
+class HistoryEntry(Response):
+    """One thing that happened: a transition, or an input that was noted or ignored."""
+
+    at: datetime
+    outcome: Outcome
+    trigger: Trigger
+    version: int | None = Field(default=None, description="Of a transition.")
+    from_: State | None = Field(default=None, alias="from")
+    to: State | None = None
+    reason: Reason | None = None
+    why: Ignored | None = Field(default=None, description="Why it was ignored.")
+    step: Step | None = None
+    actor: Actor | None = None
+    attempt_id: UUID | None = None
+    expected_account: Account | None = None
+    seen_account: Account | None = None
+    evidence: Evidence | None = None
+
+
+class History(Response):
+    """What happened to a connector, newest first; the next page is in the Link header."""
+
+    entries: list[HistoryEntry]
+
+
+class Person(Request):
+    """The host's signed-in user who asks."""
+
+    id: str = Field(min_length=1, max_length=200, description="The host's id of the user.")
+    name: str = Field(min_length=1, max_length=200, description="Shown to whoever opens the link.")
+
+
+class OpenAttempt(Request):
+    """Let a person sign in again."""
+
+    person: Person
+    return_url: str | None = Field(
+        default=None, max_length=2000, description="Where the browser goes afterwards: one of the registered addresses."
+    )
+
+
+class Handoff(Response):
+    """The one-time link that takes the person to the attempt."""
+
+    url: str
+    expires_at: datetime
+
+
+class Attempt(Response):
+    """One try of one person to re-authorise one connector."""
+
+    attempt_id: UUID
+    connector_id: ConnectorIdField
+    status: Literal["open", "ended"]
+    step: Step
+    completion: Literal["browser", "host"] = Field(
+        description="Who completes it: the browser that began it, or, for a new account, the host's backend."
+    )
+    opened_at: datetime
+    expires_at: datetime
+    reason: Reason | None = Field(default=None, description="How it ended.")
+    expected_account: Account | None = None
+    seen_account: Account | None = None
+    handoff: Handoff | None = Field(default=None, description="Only in the answer that made it.")
+
+
+class CompleteAttempt(Request):
+    """The host's backend confirms that its signed-in user is the one who began the attempt."""
+
+    completion_token: str = Field(min_length=20, max_length=200, description="From the return address's query.")
+    person_id: str = Field(min_length=1, max_length=200)
+
+
+class TokenRequest(Request):
+    """Ask for an access token."""
+
+    min_ttl_s: int = Field(default=60, ge=0, le=3000, description="How long it must still be valid, in seconds.")
+
+
+class AccessToken(Response):
+    """A fresh access token of the connector's account."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - RFC 6750, not a password
+    expires_at: datetime
+    generation: int
+    account: Account
+    provider: ProviderField
+
+
+class ProviderInfo(Response):
+    """A provider, as its description says."""
+
+    id: ProviderField
+    name: str
+    account_word: str
+    admin_word: str
+    prerequisites: list[str]
+
+
+class ProviderList(Response):
+    """All providers of this deployment."""
+
+    providers: list[ProviderInfo]
+
+
+class ReasonInfo(Response):
+    """An entry of the reason catalogue."""
+
+    code: Reason
+    remedy: Remedy
+    title: str
+    words: str
+    next: str

@@ -1,0 +1,126 @@
+"""The words of the lifecycle: states, triggers, outcomes. Every value carries its sentence.
+
+What may happen in which state is the transition table's business (`statemachine/table.py`).
+"""
+
+from enum import StrEnum
+
+
+class Described(StrEnum):
+    """A string enumeration whose values carry the sentence that documents them."""
+
+    sentence: str
+
+    def __new__(cls, value: str, sentence: str = "") -> "Described":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+
+class State(Described):
+    """Where a connector stands."""
+
+    ABSENT = "absent", "No connector with this id was ever registered."
+    HEALTHY = "healthy", "The credential works as far as anybody knows."
+    FAILED = "failed", "A person is needed; the reason says why."
+    AWAITING_AUTH = "awaiting_auth", "An attempt is open: somebody was asked to sign in, and a deadline runs."
+    VERIFYING = "verifying", "The person came back; the grant is exchanged and checked."
+    SYNCING = "syncing", "The new credential is in use, a sync was requested, its outcome is awaited."
+    DISCONNECTED = "disconnected", "Taken off by its owner or host; the credential is shredded."
+    DELETED = "deleted", "Gone for good; the id is never used again."
+
+
+class Trigger(Described):
+    """What may happen to a connector."""
+
+    REGISTER = "register", "The host tells of a new connector."
+    UPDATE = "update", "The host renames a connector."
+    SYNC_STARTED = "sync_started", "A sync run began."
+    SYNC_SUCCEEDED = "sync_succeeded", "A sync run ended well."
+    SYNC_FAILED = "sync_failed", "A sync run ended with an error of the provider."
+    REFRESH_REJECTED = "refresh_rejected", "The provider refused to refresh the credential."
+    START_REAUTH = "start_reauth", "Somebody wants to sign in again."
+    GRANT_RECEIVED = "grant_received", "The person came back from the provider with a code."
+    GRANT_REFUSED = "grant_refused", "The person came back from the provider with a refusal."
+    CANCELLED = "cancelled", "The person gave up in the window."
+    AUTH_EXPIRED = "auth_expired", "Nobody came back before the attempt's deadline."
+    VERIFIED = "verified", "The grant is of the right account, person and scope."
+    REJECTED = "rejected", "The grant failed a check."
+    PROVIDER_UNAVAILABLE = "provider_unavailable", "The provider couldn't be asked about the grant just now."
+    VERIFY_EXPIRED = "verify_expired", "The checks didn't end before their deadline."
+    SYNC_EXPIRED = "sync_expired", "The requested sync gave no outcome before its deadline."
+    REMINDER_DUE = "reminder_due", "The connector has been failed for so long that its owner is reminded."
+    DISCONNECT = "disconnect", "The owner or host takes the connector off."
+    DELETE = "delete", "The host deletes the connector for good."
+
+
+class Outcome(Described):
+    """What an input did to a connector."""
+
+    TRANSITION = "transition", "A row in the log: one version more, published."
+    OBSERVATION = "observation", "Facts were noted on the connector; no version, not published."
+    IGNORED = "ignored", "Nothing changed; kept with why, for the history page."
+    REFUSED = "refused", "Nothing changed; the caller is told, or the record is a dead letter."
+
+
+class Ignored(Described):
+    """Why an input was ignored."""
+
+    STALE_GENERATION = "stale_generation", "It speaks of an older credential than the current one."
+    UNKNOWN_GENERATION = "unknown_generation", "It speaks of a credential that was never issued."
+    OLDER_RUN = "older_run", "It repeats, or is older than, a sync outcome that is known already."
+    ATTEMPT_NOT_LIVE = "attempt_not_live", "It belongs to an attempt that has ended or was replaced."
+    GRANT_ALREADY_RECEIVED = "grant_already_received", "The attempt's code came in before."
+    DEADLINE_NOT_SET = "deadline_not_set", "The deadline it was set for no longer runs."
+    NOT_VERIFYING = "not_verifying", "No verification is running."
+    NOT_CONNECTED = "not_connected", "The connector is disconnected, or was deleted."
+    ALREADY_SO = "already_so", "The connector is in the wanted state already."
+
+
+class Refused(Described):
+    """Why an input was refused."""
+
+    UNKNOWN_CONNECTOR = "unknown_connector", "No connector with this id was ever registered."
+    CONNECTOR_DELETED = "connector_deleted", "The connector was deleted; its id is never used again."
+    ID_TAKEN = "id_taken", "Another connector has this id."
+    VERIFICATION_RUNNING = (
+        "verification_running",
+        "A sign-in is just being checked; try again in a few seconds.",
+    )
+    LOGIN_DOES_NOT_HELP = "login_does_not_help", "Signing in again doesn't mend this reason."
+
+
+class Notice(Described):
+    """Whom a transition should wake."""
+
+    PERSON_NEEDED = "person_needed", "The connector's owner has something to do."
+    OPERATOR_NEEDED = "operator_needed", "Our configuration is wrong: the operator has something to do."
+    REMINDER = "reminder", "The owner was asked before and nothing happened."
+    RECOVERED = "recovered", "It works again: silence every message about it."
+
+
+class Step(Described):
+    """The steps of a re-authorisation, in order: where a flow stopped is one of them."""
+
+    FAILURE_SEEN = "failure_seen", "The failure was reported."
+    LINK_OFFERED = "link_offered", "A handoff was made."
+    PROVIDER_PAGE = "provider_page", "The person pressed the button and was sent to the provider."
+    RETURNED = "returned", "The person came back from the provider."
+    EXCHANGED = "exchanged", "The code was exchanged for a grant."
+    ACCOUNT_CHECKED = "account_checked", "The grant is of the right account."
+    PERMISSION_CHECKED = "permission_checked", "The person is an admin and ticked every scope."
+    CREDENTIAL_SAVED = "credential_saved", "The new credential is in use."
+    SYNC_STARTED = "sync_started", "The requested sync began."
+    DATA_FLOWING = "data_flowing", "The requested sync ended well."
+
+
+class ActorKind(Described):
+    """Who caused an input."""
+
+    HOST = "host", "The host's backend."
+    SYNC_ENGINE = "sync_engine", "The host's sync engine."
+    PERSON = "person", "The person in the browser."
+    PROVIDER = "provider", "The provider's answer."
+    REGRANT = "regrant", "This service: a deadline, a job."
+    OPERATOR = "operator", "Somebody at the command line."

@@ -1,0 +1,282 @@
+"""The one catalogue of reasons: why something happened, who acts, and the words for it.
+
+It feeds problems, events, pages, metrics and help. To add a reason, add an entry here and, where a provider's
+answer leads to it, a rule in that provider's description.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Origin(StrEnum):
+    """Where the cause lies."""
+
+    OWNER = "owner"
+    PROVIDER = "provider"
+    HOST = "host"
+    REGRANT = "regrant"
+
+
+class Remedy(StrEnum):
+    """What mends it. Only `reauthorise` offers the login; only `wait` leaves a healthy connector alone."""
+
+    REAUTHORISE = "reauthorise"
+    FIX_ACCOUNT = "fix_account"
+    FIX_CONFIGURATION = "fix_configuration"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the catalogue says of one reason, with `{provider}`, `{account}`, `{expected}`, `{seen}`, `{admin}` open."""
+
+    origin: Origin
+    remedy: Remedy
+    title: str
+    words: str
+    next: str
+
+
+class Reason(StrEnum):
+    """The code of a reason; `entry` holds the rest."""
+
+    # Why a connector failed.
+    NEVER_CONNECTED = "never_connected"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code, not a password
+    GRANT_REVOKED = "grant_revoked"
+    ACCESS_REVOKED = "access_revoked"
+    USER_DEACTIVATED = "user_deactivated"
+    ACCOUNT_INACTIVE = "account_inactive"
+    CLIENT_REJECTED = "client_rejected"
+    VAULT_INTEGRITY = "vault_integrity"
+    SYNC_DID_NOT_START = "sync_did_not_start"
+    # What passes by itself.
+    RATE_LIMITED = "rate_limited"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    NETWORK_ERROR = "network_error"
+    SYNC_FAULT = "sync_fault"
+    # Why an attempt ended.
+    ACCESS_DENIED = "access_denied"
+    CANCELLED = "cancelled"
+    LINK_EXPIRED = "link_expired"
+    ATTEMPT_EXPIRED = "attempt_expired"
+    PROVIDER_REFUSED = "provider_refused"
+    WRONG_ACCOUNT = "wrong_account"
+    NEEDS_ADMIN = "needs_admin"
+    SCOPE_MISSING = "scope_missing"
+    CODE_REFUSED = "code_refused"
+    EXCHANGE_INTERRUPTED = "exchange_interrupted"
+    VERIFICATION_TIMED_OUT = "verification_timed_out"
+    # Good news.
+    CONNECTED = "connected"
+    RECOVERED = "recovered"
+
+    @property
+    def entry(self) -> Entry:
+        return CATALOGUE[self]
+
+    @property
+    def origin(self) -> Origin:
+        return CATALOGUE[self].origin
+
+    @property
+    def remedy(self) -> Remedy:
+        return CATALOGUE[self].remedy
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether a healthy connector leaves `healthy` for it."""
+        return self.remedy is not Remedy.WAIT
+
+    @property
+    def offers_login(self) -> bool:
+        """Whether signing in again mends it."""
+        return self.remedy is Remedy.REAUTHORISE
+
+
+_SIGN_IN = "Sign in to {provider} again as an {admin}."
+
+CATALOGUE: dict[Reason, Entry] = {
+    Reason.NEVER_CONNECTED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "Not connected yet",
+        "Nobody has signed in to {provider} for this connector yet.",
+        "Sign in to {provider} as an {admin}.",
+    ),
+    Reason.TOKEN_REFUSED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "The sign-in has expired",
+        "{provider} no longer accepts the saved sign-in for {account}.",
+        _SIGN_IN,
+    ),
+    Reason.GRANT_REVOKED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "The connection was ended",
+        "The permission for {account} has ended: it was withdrawn at {provider}, or not used for too long.",
+        _SIGN_IN,
+    ),
+    Reason.ACCESS_REVOKED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "Access to the company was withdrawn",
+        "{provider} says that this connection may no longer read {account}.",
+        _SIGN_IN,
+    ),
+    Reason.USER_DEACTIVATED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "The person who connected lost access",
+        "The person who connected {account} was removed at {provider}, or is no longer an {admin}.",
+        "Somebody who is an {admin} today signs in to {provider}.",
+    ),
+    Reason.ACCOUNT_INACTIVE: Entry(
+        Origin.OWNER,
+        Remedy.FIX_ACCOUNT,
+        "The subscription has ended",
+        "{provider} has paused {account}: its subscription ended or a payment is due. Signing in again does not help.",
+        "Whoever pays for {account} renews the subscription at {provider}; the syncs then go on by themselves.",
+    ),
+    Reason.CLIENT_REJECTED: Entry(
+        Origin.HOST,
+        Remedy.FIX_CONFIGURATION,
+        "Our connection to the provider is misconfigured",
+        "{provider} rejects our own registration, not yours. You have nothing to do.",
+        "Our operators were told; the syncs go on when it is mended.",
+    ),
+    Reason.VAULT_INTEGRITY: Entry(
+        Origin.REGRANT,
+        Remedy.REAUTHORISE,
+        "The saved sign-in can't be used",
+        "The saved sign-in for {account} didn't pass our integrity check, so it is not used.",
+        _SIGN_IN,
+    ),
+    Reason.SYNC_DID_NOT_START: Entry(
+        Origin.HOST,
+        Remedy.FIX_CONFIGURATION,
+        "The sync did not run",
+        "The sign-in worked, but the sync gave no result in time, although it was asked for several times.",
+        "Our operators were told; you don't have to sign in again.",
+    ),
+    Reason.RATE_LIMITED: Entry(
+        Origin.PROVIDER,
+        Remedy.WAIT,
+        "{provider} asked us to slow down",
+        "{provider} limits how often we may ask.",
+        "Nothing to do: the next sync tries again.",
+    ),
+    Reason.PROVIDER_UNAVAILABLE: Entry(
+        Origin.PROVIDER,
+        Remedy.WAIT,
+        "{provider} is unavailable",
+        "{provider} doesn't answer at the moment.",
+        "Nothing to do: we keep trying.",
+    ),
+    Reason.NETWORK_ERROR: Entry(
+        Origin.PROVIDER,
+        Remedy.WAIT,
+        "{provider} couldn't be reached",
+        "The way to {provider} was interrupted.",
+        "Nothing to do: we keep trying.",
+    ),
+    Reason.SYNC_FAULT: Entry(
+        Origin.HOST,
+        Remedy.WAIT,
+        "The sync had a problem of its own",
+        "The sync failed for a reason that has nothing to do with the sign-in.",
+        "Nothing to sign in for: the sync itself reports what is wrong.",
+    ),
+    Reason.ACCESS_DENIED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "You didn't allow the connection",
+        "At {provider} the connection was declined, so nothing was changed.",
+        "Start again and choose Connect at {provider}.",
+    ),
+    Reason.CANCELLED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "You stopped before the end",
+        "The window was closed before the sign-in was complete. Nothing was changed.",
+        "Start again when it suits you.",
+    ),
+    Reason.LINK_EXPIRED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "This link can't be used any more",
+        "For your safety a link works once and only for a short time.",
+        "Go back and choose Edit credentials again.",
+    ),
+    Reason.ATTEMPT_EXPIRED: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "The time ran out",
+        "Nobody came back from {provider} in time. Nothing was changed.",
+        "Start again. If {provider} said that you are not an {admin}, ask one to do it.",
+    ),
+    Reason.PROVIDER_REFUSED: Entry(
+        Origin.PROVIDER,
+        Remedy.REAUTHORISE,
+        "{provider} refused the sign-in",
+        "{provider} sent you back with an error instead of a sign-in. Nothing was changed.",
+        "Start again in a few minutes.",
+    ),
+    Reason.WRONG_ACCOUNT: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "That was another company",
+        "You signed in to {seen}; this connector belongs to {expected}. Nothing was changed.",
+        "Start again and choose {expected}.",
+    ),
+    Reason.NEEDS_ADMIN: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "An administrator has to do this",
+        "You signed in to {account}, but you are not an {admin} there. Nothing was changed.",
+        "Ask an {admin} of {account} to sign in, or ask for that role.",
+    ),
+    Reason.SCOPE_MISSING: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "A permission is missing",
+        "A permission that the sync needs was not given. Nothing was changed.",
+        "Start again and leave every permission ticked.",
+    ),
+    Reason.CODE_REFUSED: Entry(
+        Origin.PROVIDER,
+        Remedy.REAUTHORISE,
+        "The sign-in couldn't be completed",
+        "{provider} didn't accept its own sign-in code, mostly because too much time had passed. Nothing was changed.",
+        "Start again.",
+    ),
+    Reason.EXCHANGE_INTERRUPTED: Entry(
+        Origin.REGRANT,
+        Remedy.REAUTHORISE,
+        "The sign-in was interrupted",
+        "Something stopped between {provider} and us, and for your safety a sign-in code is used only once.",
+        "Continue: {provider} will ask you once more.",
+    ),
+    Reason.VERIFICATION_TIMED_OUT: Entry(
+        Origin.PROVIDER,
+        Remedy.REAUTHORISE,
+        "{provider} didn't answer in time",
+        "You signed in, but {provider} was unavailable for so long that we couldn't check it. Nothing was changed.",
+        "Start again later.",
+    ),
+    Reason.CONNECTED: Entry(
+        Origin.OWNER,
+        Remedy.WAIT,
+        "Connected",
+        "The sign-in to {account} works, and the sync was asked to start.",
+        "Nothing to do.",
+    ),
+    Reason.RECOVERED: Entry(
+        Origin.PROVIDER,
+        Remedy.WAIT,
+        "It works again",
+        "A sync of {account} ended well without anybody signing in.",
+        "Nothing to do.",
+    ),
+}

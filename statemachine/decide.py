@@ -1,0 +1,63 @@
+"""The decision: what an input does to a connector, by the table."""
+
+import copy
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.lifecycle import Ignored, Notice, Outcome, Refused, State, Step
+from schemas.reasons import Reason
+from statemachine.actions import Draft
+from statemachine.connector import Account, Connector, Rules
+from statemachine.effects import Effect
+from statemachine.inputs import Input
+from statemachine.machine import chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from one input, as data."""
+
+    outcome: Outcome
+    connector: Connector
+    """The connector afterwards; the very one that was given where nothing changed."""
+    source: State
+    """The state before."""
+    why: Ignored | Refused | None = None
+    reason: Reason | None = None
+    step: Step | None = None
+    notice: Notice | None = None
+    expected: Account | None = None
+    seen: Account | None = None
+    effects: tuple[Effect, ...] = ()
+
+
+_DEFAULT_RULES = Rules()
+
+
+def decide(connector: Connector, input_: Input, now: datetime, rules: Rules = _DEFAULT_RULES) -> Decision:
+    """What `input_` does to `connector` at the instant `now` (the database's clock, with a time zone).
+
+    Pure: the connector that is given stays as it is.
+    """
+    row = chosen(connector, input_, rules)
+    if row.why is not None:
+        return Decision(row.outcome, connector, connector.state, row.why)
+    draft = Draft(copy.copy(connector), now, rules)
+    after = draft.connector
+    if row.outcome is Outcome.TRANSITION:
+        after.version += 1
+        if row.to is not None:
+            after.state, after.since, after.deadline = row.to, now, None
+    for action in row.actions:
+        action(draft, input_)
+    return Decision(
+        row.outcome,
+        after,
+        connector.state,
+        reason=draft.reason,
+        step=draft.step,
+        notice=draft.notice,
+        expected=draft.expected,
+        seen=draft.seen,
+        effects=tuple(draft.effects),
+    )
