@@ -88,6 +88,7 @@ class Refused(Described):
         "verification_running",
         "A sign-in is just being checked; try again in a few seconds.",
     )
+    VERSION_MISMATCH = "version_mismatch", "The connector has changed since you read it."
     LOGIN_DOES_NOT_HELP = "login_does_not_help", "Signing in again doesn't mend this reason."
 
 

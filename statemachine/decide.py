@@ -40,7 +40,7 @@ def decide(connector: Connector, input_: Input, now: datetime, rules: Rules = _D
     Pure: the connector that is given stays as it is.
     """
     row = chosen(connector, input_, rules)
-    if row.why is not None:
+    if not row.actions and row.to is None:
         return Decision(row.outcome, connector, connector.state, row.why)
     draft = Draft(copy.copy(connector), now, rules)
     after = draft.connector

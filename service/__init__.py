@@ -1,0 +1,1 @@
+"""The service: rooms that import downward only, composed in `app.py`."""

@@ -1,0 +1,42 @@
+"""ID tokens (OpenID Connect Core 2) as Intuit signs them: RS256, key published as a JWK set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from service.demo.simulator.grants import IssuedTokens
+from service.demo.simulator.world import World
+
+KEY_ID = "OPENID.SIMULATED.1"
+
+
+class IdTokenSigner:
+    """One key for the life of a simulator."""
+
+    def __init__(self) -> None:
+        self._key = RSAKey.generate_key(2048, {"kid": KEY_ID, "use": "sig", "alg": "RS256"})
+
+    def jwks(self) -> dict[str, Any]:  # Any: a JWK set is free JSON
+        return {"keys": [self._key.as_dict(private=False)]}
+
+    def sign(self, world: World, tokens: IssuedTokens, issuer: str) -> str:
+        """The ID token for an exchanged code. `aud` is a list, as Intuit's own client expects."""
+        code = tokens.code
+        assert code is not None, "Intuit gives an ID token with the code's exchange only"
+        now = int(world.clock().timestamp())
+        claims: dict[str, Any] = {
+            "iss": issuer,
+            "sub": tokens.grant.sub,
+            "aud": [world.client.client_id],
+            "iat": now,
+            "exp": now + int(tokens.expires_in.total_seconds()),
+            "auth_time": int(tokens.grant.consented_at.timestamp()),
+        }
+        if code.nonce is not None:
+            claims["nonce"] = code.nonce
+        if code.realm_claim:
+            claims[world.settings.realm_claim_name] = tokens.grant.realm
+        return jwt.encode({"alg": "RS256", "kid": KEY_ID}, claims, self._key)

@@ -1,0 +1,42 @@
+"""What the three hosts share while the simulator runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from service.demo.simulator.clock import AdjustableClock
+from service.demo.simulator.faults import Faults
+from service.demo.simulator.id_token import IdTokenSigner
+from service.demo.simulator.journal import Entry, Journal
+from service.demo.simulator.visits import Visits
+from service.demo.simulator.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Base addresses of the three hosts, without a slash at the end."""
+
+    accounts: str
+    oauth: str
+    api: str
+
+    @property
+    def issuer(self) -> str:
+        return f"{self.accounts}/op/v1"
+
+
+@dataclass(slots=True)
+class State:
+    world: World
+    clock: AdjustableClock
+    faults: Faults
+    journal: Journal
+    signer: IdTokenSigner
+    visits: Visits
+    addresses: Addresses
+
+
+STATE = web.AppKey("state", State)
+ENTRY = web.RequestKey("entry", Entry)

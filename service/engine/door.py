@@ -1,0 +1,269 @@
+"""The door: `Engine.submit` for whoever waits for an answer, `Engine.consume` for a partition's inputs.
+
+Each shard has one loop. It takes what is queued (callers first), loads the connectors, folds, stores, answers. No timer
+makes batches: they form by themselves while the last commit runs. A queue is bounded; a full one says so to callers
+(`Busy`), and the consumer waits.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.ids import ConnectorId, Shard
+from service.engine.fold import Unreadable, Work, fold
+from service.engine.signals import Signal
+from service.engine.submission import Busy, Judge, LeaseLost, Receipt, Submission
+from service.store.batch import (
+    Batch,
+    Conflict,
+    FenceLost,
+    LeasesLost,
+    OffsetMove,
+    VerificationWanted,
+    load,
+    store,
+)
+from service.store.pool import TRANSIENT, Pool
+from service.store.shards import position
+from statemachine import Rules
+
+log = structlog.get_logger()
+
+BATCH_CAP = 500
+"""Inputs a transaction: 200-500 is where a round trip no longer counts and a batch is still short."""
+CALLERS_CAP = 1000
+"""Callers' inputs that may wait in a shard's queue."""
+CHUNKS_CAP = 4
+"""Chunks of records that may wait in a shard's queue."""
+
+
+@dataclass(eq=False, slots=True)
+class Chunk:
+    """Consecutive inputs of one partition, read by the owner of an epoch."""
+
+    move: OffsetMove
+    works: Sequence[Work]
+    stored: "asyncio.Future[None]"
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What waits for a shard."""
+
+    callers: deque[Work] = field(default_factory=deque)
+    chunks: deque[Chunk] = field(default_factory=deque)
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
+    drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Engine:
+    """The one way by which connectors change."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        shards: int,
+        shard_of: Callable[[ConnectorId], Shard],
+        rules: Rules,
+        judge: Judge,
+    ) -> None:
+        self.pool = pool
+        self.rules = rules
+        self.shard_of = shard_of
+        self._judge = judge
+        self._queues = {Shard(shard): _Queue() for shard in range(shards)}
+        self.logged: dict[Shard, Signal] = {shard: Signal() for shard in self._queues}
+        """Set when a shard's log grew, for the relay."""
+        self.job_wanted = Signal()
+        """Set when a job is due now, for the runner."""
+        self.relayed: set[Shard] = set()
+        """The shards that this process relays; the others' owners are notified."""
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Hands one input in and waits until what it did is stored.
+
+        Raises `Busy` when the shard's queue is full, and `LeaseLost` when the job's lease has passed to somebody else.
+        """
+        queue = self._queues[self.shard_of(submission.input.connector)]
+        if len(queue.callers) >= CALLERS_CAP:
+            raise Busy
+        work = Work(submission, answer=asyncio.get_running_loop().create_future())
+        assert work.answer is not None
+        queue.callers.append(work)
+        queue.filled.set()
+        return await work.answer
+
+    async def consume(self, chunk: Chunk) -> None:
+        """Queues a partition's chunk, and returns as soon as there is room for more.
+
+        `chunk.stored` is done when the chunk's transaction committed, and fails with `FenceLost` when the partition
+        belongs to somebody else.
+        """
+        queue = self._queues[Shard(chunk.move.partition)]
+        while len(queue.chunks) >= CHUNKS_CAP:
+            queue.drained.clear()
+            await queue.drained.wait()
+        queue.chunks.append(chunk)
+        queue.filled.set()
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for shard, queue in self._queues.items():
+                tasks.create_task(self._work(queue), name=f"shard-{shard}")
+
+    async def _work(self, queue: _Queue) -> None:
+        while True:
+            await queue.filled.wait()
+            works, chunks = _take(queue)
+            if not works and not chunks:
+                queue.filled.clear()
+                continue
+            await self._process(works, chunks)
+
+    async def _process(self, callers: list[Work], chunks: list[Chunk]) -> None:
+        """Stores a batch, however often it takes, and answers everybody in it."""
+        pause = 0.05
+        while callers or chunks:
+            try:
+                await self._store(callers, chunks)
+                return
+            except Conflict:
+                await asyncio.sleep(random.uniform(0, 0.01))  # somebody else's input came in between
+            except FenceLost as lost:
+                chunks = await self._without_lost(chunks, lost)
+            except LeasesLost as lost:
+                callers = _without_leases(callers, lost.jobs)
+            except TRANSIENT as error:
+                log.warning("database_unavailable", error=type(error).__name__)
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 2, 2)
+                callers = [work for work in callers if work.answer is not None and not work.answer.done()]
+            except Exception as error:
+                await self._isolate(callers, chunks, error)
+                return
+
+    async def _store(self, callers: Sequence[Work], chunks: Sequence[Chunk]) -> None:
+        works = [*callers, *(work for chunk in chunks for work in chunk.works)]
+        ids = {id_: self.shard_of(id_) for work in works if (id_ := work.connector) is not None}
+        async with self.pool.acquire() as connection:
+            now, loaded = await load(connection, sorted(ids), ids)
+            batch, receipts = fold(works, loaded, now, self.rules, self._judge)
+            batch.offsets = _moves(chunks)
+            logged = {t.shard for t in batch.transitions} | {d.shard for d in batch.dead_letters}
+            batch.wake = [shard for shard in logged if shard not in self.relayed]
+            if not batch.is_empty():
+                await store(connection, batch)
+        self._tell(batch, logged)
+        for work, receipt in zip(works, receipts, strict=True):
+            if work.answer is not None and receipt is not None and not work.answer.done():
+                work.answer.set_result(receipt)
+        for chunk in chunks:
+            _settle(chunk)
+
+    def _tell(self, batch: Batch, logged: set[Shard]) -> None:
+        for shard in logged:
+            self.logged[shard].set()
+        if any(isinstance(c, VerificationWanted) for c in batch.consequences):
+            self.job_wanted.set()
+
+    async def _without_lost(self, chunks: list[Chunk], lost: FenceLost) -> list[Chunk]:
+        """The chunks that are still ours. One whose commit we weren't told of turns out to be stored."""
+        ours, theirs = [], {(move.topic, move.partition) for move in lost.moves}
+        for chunk in chunks:
+            if (chunk.move.topic, chunk.move.partition) not in theirs:
+                ours.append(chunk)
+                continue
+            async with self.pool.acquire() as connection:
+                epoch, next_offset = await position(connection, chunk.move.topic, chunk.move.partition)
+            if epoch == chunk.move.epoch and next_offset >= chunk.move.next_:
+                _settle(chunk)
+            elif not chunk.stored.done():
+                chunk.stored.set_exception(FenceLost([chunk.move]))
+        return ours
+
+    async def _isolate(self, callers: Sequence[Work], chunks: Sequence[Chunk], error: Exception) -> None:
+        """A batch that can't be stored is stored input by input, so that one poisonous input hinders no other."""
+        log.error("batch_failed", inputs=len(callers) + sum(len(c.works) for c in chunks), error=repr(type(error)))
+        if len(callers) + sum(len(chunk.works) for chunk in chunks) > 1:
+            for work in callers:
+                await self._process([work], [])
+            for chunk in chunks:
+                await self._one_by_one(chunk)
+            return
+        for work in callers:
+            if work.answer is not None and not work.answer.done():
+                work.answer.set_exception(error)
+        for chunk in chunks:
+            poison = [Work(Unreadable("broken", type(error).__name__), record=w.record) for w in chunk.works]
+            await self._process([], [Chunk(chunk.move, poison, chunk.stored)])
+
+    async def _one_by_one(self, chunk: Chunk) -> None:
+        for part in _split(chunk):
+            await self._process([], [part])
+            if (error := part.stored.exception()) is not None:
+                chunk.stored.set_exception(error)
+                return
+        _settle(chunk)
+
+
+def _take(queue: _Queue) -> tuple[list[Work], list[Chunk]]:
+    """What the next batch holds: callers first, then whole chunks up to the cap."""
+    works: list[Work] = []
+    while queue.callers and len(works) < BATCH_CAP:
+        work = queue.callers.popleft()
+        if work.answer is not None and not work.answer.done():
+            works.append(work)
+    chunks: list[Chunk] = []
+    size = len(works)
+    while queue.chunks and (size == 0 or size + len(queue.chunks[0].works) <= BATCH_CAP):
+        chunk = queue.chunks.popleft()
+        chunks.append(chunk)
+        size += len(chunk.works)
+    queue.drained.set()
+    return works, chunks
+
+
+def _moves(chunks: Sequence[Chunk]) -> list[OffsetMove]:
+    """One move a partition: its chunks follow one another."""
+    moves: dict[tuple[str, int], OffsetMove] = {}
+    for chunk in chunks:
+        move = chunk.move
+        earlier = moves.get((move.topic, move.partition))
+        first = earlier.first if earlier else move.first
+        moves[move.topic, move.partition] = OffsetMove(move.topic, move.partition, move.epoch, first, move.next_)
+    return list(moves.values())
+
+
+def _split(chunk: Chunk) -> list[Chunk]:
+    """One chunk an input, with the same bounds in all."""
+    parts, first = [], chunk.move.first
+    for i, work in enumerate(chunk.works):
+        assert work.record is not None
+        next_ = chunk.move.next_ if i == len(chunk.works) - 1 else work.record.offset + 1
+        move = OffsetMove(chunk.move.topic, chunk.move.partition, chunk.move.epoch, first, next_)
+        parts.append(Chunk(move, [work], asyncio.get_running_loop().create_future()))
+        first = next_
+    return parts
+
+
+def _settle(chunk: Chunk) -> None:
+    if not chunk.stored.done():
+        chunk.stored.set_result(None)
+
+
+def _without_leases(callers: Sequence[Work], jobs: set[int]) -> list[Work]:
+    kept = []
+    for work in callers:
+        submission = work.submission
+        if isinstance(submission, Submission) and submission.lease is not None and submission.lease.job in jobs:
+            if work.answer is not None and not work.answer.done():
+                work.answer.set_exception(LeaseLost())
+        else:
+            kept.append(work)
+    return kept

@@ -1,0 +1,97 @@
+"""The records that a transition leaves behind, as JSON: what the log keeps and Kafka shows.
+
+Built as plain dictionaries for speed; a test holds them against the contracts in `schemas/records.py`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from schemas.records import Evidence
+from service.engine.submission import Actor, Submission
+from statemachine.connector import Account, Connector
+from statemachine.decide import Decision
+from statemachine.effects import RequestSync
+
+Json = dict[str, Any]  # Any: what JSON can hold
+
+
+def encode(value: object) -> str:
+    """Compact JSON; times as RFC 3339."""
+    return orjson.dumps(value).decode()
+
+
+def account(account_: Account | None) -> Json | None:
+    return {"id": account_.id, "name": account_.name} if account_ else None
+
+
+def actor(actor_: Actor) -> Json:
+    return {"kind": actor_.kind, "id": actor_.id}
+
+
+def evidence(evidence_: Evidence | None) -> Json | None:
+    return evidence_.model_dump() if evidence_ else None
+
+
+def connector_state(c: Connector) -> Json:
+    """Data of `connectors.auth.state.v1` (`schemas.records.ConnectorState`)."""
+    return {
+        "connector_id": c.id,
+        "tenant_id": c.tenant,
+        "provider": c.provider,
+        "name": c.name,
+        "state": c.state,
+        "version": c.version,
+        "since": c.since,
+        "reason": c.reason,
+        "remedy": c.reason.remedy if c.reason else None,
+        "fallback": c.fallback,
+        "account": account(c.account),
+        "generation": c.generation,
+        "attempt_id": c.attempt,
+        "attempt_reason": c.attempt_reason,
+        "deadline": c.deadline,
+        "failed_since": c.failed_since,
+        "last_success": c.last_success,
+    }
+
+
+def transition(d: Decision, submission: Submission, at: datetime) -> Json:
+    """Data of `connectors.auth.transitions.v1` (`schemas.records.Transition`)."""
+    c = d.connector
+    return {
+        "connector_id": c.id,
+        "tenant_id": c.tenant,
+        "provider": c.provider,
+        "version": c.version,
+        "at": at,
+        "from": d.source,
+        "to": c.state,
+        "trigger": submission.input.trigger,
+        "reason": d.reason,
+        "origin": d.reason.origin if d.reason else None,
+        "remedy": d.reason.remedy if d.reason else None,
+        "step": d.step,
+        "notice": d.notice,
+        "actor": actor(submission.actor),
+        "attempt_id": getattr(submission.input, "attempt", None) or c.attempt,
+        "expected_account": account(d.expected),
+        "seen_account": account(d.seen),
+        "evidence": evidence(submission.evidence),
+        "connector": connector_state(c),
+    }
+
+
+def sync_request(c: Connector, effect: RequestSync) -> Json:
+    """Data of `connectors.sync.requests.v1` (`schemas.records.SyncRequest`)."""
+    return {
+        "connector_id": c.id,
+        "tenant_id": c.tenant,
+        "provider": c.provider,
+        "version": c.version,
+        "generation": effect.generation,
+        "since": effect.since,
+        "position": effect.position,
+        "ask": effect.ask,
+    }

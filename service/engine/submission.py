@@ -1,0 +1,117 @@
+"""What is handed to the engine, and what it answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, TypeAlias
+
+from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
+from schemas.lifecycle import ActorKind, Ignored, Outcome, Refused, Trigger
+from schemas.reasons import Reason
+from schemas.records import Evidence, ProviderError
+from statemachine.connector import Connector
+from statemachine.inputs import Input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedFailure:
+    """A failed sync whose error is still to be judged: its provider is known once the connector is loaded."""
+
+    trigger: ClassVar = Trigger.SYNC_FAILED
+    connector: ConnectorId
+    occurred: datetime
+    started: datetime | None
+    generation: Generation | None
+    position: str | None
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a provider's error means."""
+
+    reason: Reason
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who caused an input."""
+
+    kind: ActorKind
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What ties an input to what came before it; passed on to everything that it causes."""
+
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAttempt:
+    """Beside `StartReauth`: for whom the attempt is opened. Hashes are SHA-256."""
+
+    person_id: str | None = None
+    person_name: str | None = None
+    return_url: str | None = None
+    browser_hash: bytes | None = None
+    """Of the window that goes on with a new attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedCode:
+    """Beside `GrantReceived`: the sealed authorization code, and the account that the callback claims."""
+
+    sealed: bytes
+    data_key: int
+    claimed_account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobLease:
+    """Under which lease a job's result was made: it counts, and ends the job, only while the lease holds."""
+
+    job: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One input with everything that must be stored together with what it causes."""
+
+    input: Input | ReportedFailure
+    actor: Actor
+    tenant: TenantId | None = None
+    """The caller's tenant: a connector of another tenant is unknown to it."""
+    if_version: int | None = None
+    """The version that the caller has seen (`If-Match`)."""
+    evidence: Evidence | None = None
+    attachment: NewAttempt | ReceivedCode | None = None
+    lease: JobLease | None = None
+    trace: Trace = Trace()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a submission. It is stored when this is answered."""
+
+    outcome: Outcome
+    connector: Connector
+    why: Ignored | Refused | None = None
+    attempt: AttemptId | None = None
+
+
+class Busy(Exception):
+    """The shard's queue is full; try again in a moment."""
+
+
+class LeaseLost(Exception):
+    """Somebody else took the job over, so this result of it no longer counts."""
+
+
+Judge: TypeAlias = Callable[[ProviderId, ProviderError], Judgement]
+"""Judges a provider's error by the provider's description; the oauth room provides it."""

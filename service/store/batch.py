@@ -1,0 +1,575 @@
+"""The one transaction that writes connectors: a batch of decisions, set based, fenced, all or nothing.
+
+Only `service.engine` may import this module. Locks are taken in one order everywhere: input partitions, shards,
+connectors (each sorted), then the rows that hang on them.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, Shard, TenantId
+from schemas.lifecycle import State
+from schemas.reasons import Reason
+from service.store.pool import Connection
+from statemachine.connector import Account, Connector
+
+# What a batch consists of.
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A connector as it was read. `pk` is `None` for one that doesn't exist."""
+
+    pk: int | None
+    revision: int
+    shard: Shard
+    connector: Connector
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetMove:
+    """Inputs `first` to `next_` - 1 of a partition are consumed by this batch, by the owner of `epoch`."""
+
+    topic: str
+    partition: int
+    epoch: int
+    first: int
+    next_: int
+
+
+@dataclass(slots=True)
+class LoggedTransition:
+    """A row of the log."""
+
+    shard: Shard
+    at: datetime
+    connector: ConnectorId
+    version: int
+    from_state: State
+    to_state: State
+    trigger: str
+    reason: str | None
+    step: str | None
+    attempt_id: UUID | None
+    record: str
+    sync_request: str | None
+    trace: str | None
+
+
+@dataclass(slots=True)
+class Note:
+    """An input that was observed or ignored."""
+
+    at: datetime
+    connector: ConnectorId
+    outcome: str
+    trigger: str
+    why: str | None
+    reason: str | None
+    attempt_id: UUID | None
+    actor: str
+    evidence: str | None
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """An input that can't be handled, with its bytes untouched."""
+
+    shard: Shard
+    at: datetime
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptOpened:
+    connector: ConnectorId
+    attempt: AttemptId
+    at: datetime
+    expires: datetime
+    completion: str
+    person_id: str | None
+    person_name: str | None
+    return_url: str | None
+    browser_hash: bytes | None
+    expected: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReceived:
+    attempt: AttemptId
+    sealed: bytes
+    data_key: int
+    claimed_account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    attempt: AttemptId
+    at: datetime
+    reason: str
+    step: str | None
+    seen: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationWanted:
+    connector: ConnectorId
+    attempt: AttemptId
+    run_at: datetime
+    trace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSwapped:
+    connector: ConnectorId
+    attempt: AttemptId
+    generation: Generation
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShredWanted:
+    connector: ConnectorId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettled:
+    """The job's result is in: the job ends, unless it is wanted again."""
+
+    job: int
+    token: str
+
+
+Consequence: TypeAlias = (
+    AttemptOpened | CodeReceived | AttemptEnded | VerificationWanted | CredentialSwapped | ShredWanted | JobSettled
+)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that one transaction stores."""
+
+    offsets: list[OffsetMove] = field(default_factory=list)
+    pks: dict[ConnectorId, int] = field(default_factory=dict)
+    """Of every connector that was loaded and exists."""
+    changed: list[Loaded] = field(default_factory=list)
+    """Each connector once, as it shall be; `revision` is the one that was read."""
+    transitions: list[LoggedTransition] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    consequences: list[Consequence] = field(default_factory=list)
+    wake: list[Shard] = field(default_factory=list)
+    """Shards that another process relays: it is notified on commit."""
+
+    def is_empty(self) -> bool:
+        return not (
+            self.offsets or self.changed or self.transitions or self.notes or self.dead_letters or self.consequences
+        )
+
+
+class Conflict(Exception):
+    """A connector was changed by somebody else since it was read: read again and decide again."""
+
+
+class FenceLost(Exception):
+    """The partition belongs to a newer owner, or its inputs were stored before."""
+
+    def __init__(self, moves: Sequence[OffsetMove]) -> None:
+        super().__init__(", ".join(f"{m.topic}[{m.partition}] from {m.first}" for m in moves))
+        self.moves = tuple(moves)
+
+
+class LeasesLost(Exception):
+    """Jobs whose lease was taken by somebody else since."""
+
+    def __init__(self, jobs: set[int]) -> None:
+        super().__init__(f"jobs {sorted(jobs)}")
+        self.jobs = jobs
+
+
+# Reading.
+
+LOAD = """
+select clock_timestamp() as now, wanted.id as wanted, c.*
+from unnest($1::text[]) as wanted (id) left join connector c on c.connector_id = wanted.id
+"""
+
+
+async def load(
+    connection: Connection, ids: Sequence[ConnectorId], shard_of: dict[ConnectorId, Shard]
+) -> tuple[datetime, dict[ConnectorId, Loaded]]:
+    """The connectors named, and the database's time. A connector that doesn't exist is loaded as absent."""
+    rows = await connection.fetch(LOAD, ids)
+    loaded = {}
+    for row in rows:
+        id_ = ConnectorId(row["wanted"])
+        if row["id"] is None:
+            loaded[id_] = Loaded(None, 0, shard_of[id_], Connector(id_))
+        else:
+            loaded[id_] = Loaded(row["id"], row["revision"], Shard(row["shard"]), connector_of(row))
+    return rows[0]["now"], loaded
+
+
+def connector_of(row: asyncpg.Record) -> Connector:
+    """The connector that a row of the table `connector` holds."""
+    return Connector(
+        id=ConnectorId(row["connector_id"]),
+        state=State(row["state"]),
+        version=row["version"],
+        tenant=TenantId(row["tenant_id"]),
+        provider=ProviderId(row["provider"]),
+        name=row["name"],
+        account=Account(row["account_id"], row["account_name"] or "") if row["account_id"] else None,
+        generation=Generation(row["generation"]),
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        since=row["since"],
+        deadline=row["deadline"],
+        attempt=AttemptId(row["attempt_id"]) if row["attempt_id"] else None,
+        fallback=State(row["fallback"]) if row["fallback"] else None,
+        attempt_reason=Reason(row["attempt_reason"]) if row["attempt_reason"] else None,
+        unavailable=row["unavailable"],
+        failed_since=row["failed_since"],
+        position=row["position"],
+        last_run=row["last_run"],
+        last_success=row["last_success"],
+        swapped=row["swapped"],
+        transient_failures=row["transient_failures"],
+        sync_asks=row["sync_asks"],
+        reminders=row["reminders"],
+    )
+
+
+# Writing: each statement takes its rows as one array a column.
+
+_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("tenant_id", "text"),
+    ("provider", "text"),
+    ("name", "text"),
+    ("state", "connector_state"),
+    ("version", "bigint"),
+    ("account_id", "text"),
+    ("account_name", "text"),
+    ("generation", "int"),
+    ("reason", "text"),
+    ("since", "timestamptz"),
+    ("deadline", "timestamptz"),
+    ("attempt_id", "uuid"),
+    ("fallback", "connector_state"),
+    ("attempt_reason", "text"),
+    ("unavailable", "int"),
+    ("failed_since", "timestamptz"),
+    ("position", "text"),
+    ("last_run", "timestamptz"),
+    ("last_success", "timestamptz"),
+    ("swapped", "timestamptz"),
+    ("transient_failures", "int"),
+    ("sync_asks", "int"),
+    ("reminders", "int"),
+)
+
+
+def _values_of(c: Connector) -> tuple[Any, ...]:  # Any: one value a column, of the column's type
+    return (
+        c.tenant,
+        c.provider,
+        c.name,
+        c.state,
+        c.version,
+        c.account.id if c.account else None,
+        c.account.name if c.account else None,
+        c.generation,
+        c.reason,
+        c.since,
+        c.deadline,
+        c.attempt,
+        c.fallback,
+        c.attempt_reason,
+        c.unavailable,
+        c.failed_since,
+        c.position,
+        c.last_run,
+        c.last_success,
+        c.swapped,
+        c.transient_failures,
+        c.sync_asks,
+        c.reminders,
+    )
+
+
+_NAMES = ", ".join(f'"{name}"' for name, _ in _COLUMNS)
+_CHANGED = ", ".join(f'change."{name}"' for name, _ in _COLUMNS)
+_ARRAYS = ", ".join(f"${i}::{type_}[]" for i, (_, type_) in enumerate(_COLUMNS, start=3))
+
+# The fence: moves the consumed offsets, and finds no row for a stale owner or a repeat.
+MOVE_OFFSETS = """
+update input_partition p set next_offset = m.next_offset
+from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+    as m (topic, partition, epoch, first_offset, next_offset)
+where p.topic = m.topic and p.partition = m.partition and p.owner_epoch = m.epoch and p.next_offset = m.first_offset
+returning p.topic, p.partition
+"""
+
+# Locks the shards in order and allots log numbers: from here to the commit this transaction is their one writer.
+ALLOT_SEQ = """
+with locked as (
+    select s.shard, s.next_seq, w.n
+    from shard s join unnest($1::int[], $2::int[]) as w (shard, n) on w.shard = s.shard
+    order by s.shard for update of s
+)
+update shard s set next_seq = l.next_seq + l.n from locked l where s.shard = l.shard
+returning s.shard, l.next_seq as first
+"""
+
+# New connectors; one that somebody else registered meanwhile is missing from the answer.
+INSERT_CONNECTORS = f"""
+insert into connector (connector_id, shard, {_NAMES})
+select * from unnest($1::text[], $2::int[], {_ARRAYS})
+on conflict (connector_id) do nothing
+returning id, connector_id
+"""  # noqa: S608 - built from this module's own constants
+
+# Changed connectors, only as they were read: the revision is the optimistic lock. Sorted, against deadlocks.
+UPDATE_CONNECTORS = f"""
+with change as (
+    select * from unnest($1::bigint[], $2::bigint[], {_ARRAYS}) as c (id, revision, {_NAMES}) order by id
+)
+update connector set ({_NAMES}, revision) = ({_CHANGED}, connector.revision + 1)
+from change where connector.id = change.id and connector.revision = change.revision
+returning connector.id
+"""  # noqa: S608 - built from this module's own constants
+
+INSERT_TRANSITIONS = """
+insert into transition (
+    shard, seq, at, connector, version, from_state, to_state, trigger, reason, step, attempt_id, record, sync_request,
+    trace
+)
+select * from unnest(
+    $1::int[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::connector_state[],
+    $7::connector_state[], $8::connector_trigger[], $9::text[], $10::text[], $11::uuid[], $12::json[], $13::json[],
+    $14::json[]
+)
+"""
+
+INSERT_NOTES = """
+insert into note (at, connector, outcome, trigger, why, reason, attempt_id, actor, evidence)
+select * from unnest(
+    $1::timestamptz[], $2::bigint[], $3::text[], $4::connector_trigger[], $5::text[], $6::text[], $7::uuid[],
+    $8::json[], $9::json[]
+)
+"""
+
+INSERT_DEAD_LETTER = """
+insert into dead_letter (
+    shard, seq, at, topic, partition, record_offset, record_key, record_value, header_names, header_values, code, detail
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+"""
+
+NOTIFY = "select pg_notify('regrant_log', $1)"
+
+
+async def store(connection: Connection, batch: Batch) -> None:
+    """Stores a batch, whole or not at all.
+
+    Raises `Conflict`, `FenceLost` or `LeasesLost`, after which nothing was stored, or what asyncpg raises, after which
+    the batch may have been stored: try it again, the fence and the revisions tell.
+    """
+    async with connection.transaction():
+        await _move_offsets(connection, batch.offsets)
+        seq = await _allot_seq(connection, batch)
+        pks = batch.pks | await _insert_connectors(connection, [c for c in batch.changed if c.pk is None])
+        await _update_connectors(connection, [c for c in batch.changed if c.pk is not None])
+        await _append_log(connection, batch, seq, pks)
+        await _carry_out(connection, batch.consequences, pks)
+        if batch.wake:
+            await connection.execute(NOTIFY, ",".join(map(str, batch.wake)))
+
+
+async def _move_offsets(connection: Connection, moves: Sequence[OffsetMove]) -> None:
+    if not moves:
+        return
+    columns = zip(*((m.topic, m.partition, m.epoch, m.first, m.next_) for m in moves), strict=True)
+    moved = {(row["topic"], row["partition"]) for row in await connection.fetch(MOVE_OFFSETS, *columns)}
+    lost = [m for m in moves if (m.topic, m.partition) not in moved]
+    if lost:
+        raise FenceLost(lost)
+
+
+async def _allot_seq(connection: Connection, batch: Batch) -> dict[Shard, int]:
+    """The first log number of each shard that this batch writes to."""
+    wanted = Counter([t.shard for t in batch.transitions] + [d.shard for d in batch.dead_letters])
+    if not wanted:
+        return {}
+    rows = await connection.fetch(ALLOT_SEQ, list(wanted), list(wanted.values()))
+    return {Shard(row["shard"]): row["first"] for row in rows}
+
+
+async def _insert_connectors(connection: Connection, new: Sequence[Loaded]) -> dict[ConnectorId, int]:
+    if not new:
+        return {}
+    rows = [(n.connector.id, n.shard, *_values_of(n.connector)) for n in new]
+    inserted = await connection.fetch(INSERT_CONNECTORS, *zip(*rows, strict=True))
+    if len(inserted) != len(new):
+        raise Conflict
+    return {ConnectorId(row["connector_id"]): row["id"] for row in inserted}
+
+
+async def _update_connectors(connection: Connection, old: Sequence[Loaded]) -> None:
+    if not old:
+        return
+    rows = [(o.pk, o.revision, *_values_of(o.connector)) for o in old]
+    if len(await connection.fetch(UPDATE_CONNECTORS, *zip(*rows, strict=True))) != len(old):
+        raise Conflict
+
+
+async def _append_log(connection: Connection, batch: Batch, seq: dict[Shard, int], pks: dict[ConnectorId, int]) -> None:
+    def next_seq(shard: Shard) -> int:
+        seq[shard] += 1
+        return seq[shard] - 1
+
+    if batch.transitions:
+        rows = [
+            (
+                t.shard,
+                next_seq(t.shard),
+                t.at,
+                pks[t.connector],
+                t.version,
+                t.from_state,
+                t.to_state,
+                t.trigger,
+                t.reason,
+                t.step,
+                t.attempt_id,
+                t.record,
+                t.sync_request,
+                t.trace,
+            )
+            for t in batch.transitions
+        ]
+        await connection.execute(INSERT_TRANSITIONS, *zip(*rows, strict=True))
+    if batch.notes:
+        notes = [
+            (n.at, pks[n.connector], n.outcome, n.trigger, n.why, n.reason, n.attempt_id, n.actor, n.evidence)
+            for n in batch.notes
+        ]
+        await connection.execute(INSERT_NOTES, *zip(*notes, strict=True))
+    for d in batch.dead_letters:
+        names, values = [name for name, _ in d.headers], [value for _, value in d.headers]
+        where = (d.shard, next_seq(d.shard), d.at, d.topic, d.partition, d.offset)
+        await connection.execute(INSERT_DEAD_LETTER, *where, d.key, d.value, names, values, d.code, d.detail)
+
+
+# What hangs on connectors. These are rare beside the rest (people do them), so one statement each.
+
+OPEN_ATTEMPT = """
+insert into attempt (
+    attempt_id, connector, tenant_id, opened_at, expires_at, completion, person_id, person_name, return_url,
+    browser_hash, expected_account
+)
+select $2, id, tenant_id, $3, $4, $5, $6, $7, $8, $9, $10 from connector where id = $1
+"""
+
+# The code waits sealed for its one exchange; the person is back.
+RECEIVE_CODE = """
+update attempt set code_sealed = $2, data_key = $3, claimed_account = $4, step = 'returned', state_hash = null
+where attempt_id = $1
+"""
+
+# Everything that could still complete the attempt goes with it.
+END_ATTEMPT = """
+update attempt set
+    ended_at = $2, reason = $3, step = coalesce($4, step), seen_account = $5,
+    state_hash = null, verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
+where attempt_id = $1 and ended_at is null
+"""
+END_HANDOFFS = "update handoff set consumed_at = coalesce(consumed_at, $2) where attempt_id = $1"
+END_VERIFICATION = "delete from job where attempt_id = $1 and kind = 'verify'"
+
+# A grant that isn't used is revoked where that is safe, and shredded, by a job.
+RETIRE_CANDIDATE = """
+with retired as (
+    update credential set status = 'retiring' where attempt_id = $1 and status = 'candidate'
+    returning connector, attempt_id
+)
+insert into job (kind, connector, attempt_id, run_at) select 'retire', connector, attempt_id, $2 from retired
+"""
+
+WANT_VERIFICATION = """
+insert into job (kind, connector, attempt_id, run_at, trace) values ('verify', $1, $2, $3, $4)
+on conflict (attempt_id) where kind = 'verify'
+do update set run_at = excluded.run_at, lease_token = null, lease_until = null
+"""
+
+RETIRE_CURRENT = """
+with retired as (
+    update credential set status = 'retiring' where connector = $1 and status = 'current'
+    returning connector, attempt_id
+)
+insert into job (kind, connector, attempt_id, run_at) select 'retire', connector, attempt_id, $2 from retired
+"""
+MAKE_CURRENT = """
+update credential set status = 'current' where attempt_id = $1 and status = 'candidate' and generation = $2
+"""
+COMPLETE_ATTEMPT = """
+update attempt set
+    ended_at = $2, reason = 'connected', step = 'credential_saved',
+    state_hash = null, verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
+where attempt_id = $1
+"""
+
+RETIRE_DATA_KEY = "update data_key set retired = true where connector = $1 and not retired"
+WANT_SHRED = "insert into job (kind, connector, run_at) values ('shred', $1, $2)"
+
+# The job's result counts while its lease holds. A job that is wanted again gave its lease back in this transaction.
+SETTLE_JOB = "delete from job where id = $1 and lease_token = $2::uuid returning id"
+HOLDS_LEASE = "select id from job where id = $1 and lease_token = $2::uuid for update"
+
+
+async def _carry_out(connection: Connection, consequences: Sequence[Consequence], pks: dict[ConnectorId, int]) -> None:
+    await _check_leases(connection, [c for c in consequences if isinstance(c, JobSettled)])
+    for consequence in consequences:
+        match consequence:
+            case AttemptOpened() as a:
+                who = (a.person_id, a.person_name, a.return_url, a.browser_hash, a.expected)
+                pk = pks[a.connector]
+                await connection.execute(OPEN_ATTEMPT, pk, a.attempt, a.at, a.expires, a.completion, *who)
+            case CodeReceived() as r:
+                await connection.execute(RECEIVE_CODE, r.attempt, r.sealed, r.data_key, r.claimed_account)
+            case AttemptEnded() as e:
+                await connection.execute(END_ATTEMPT, e.attempt, e.at, e.reason, e.step, e.seen)
+                await connection.execute(END_HANDOFFS, e.attempt, e.at)
+                await connection.execute(END_VERIFICATION, e.attempt)
+                await connection.execute(RETIRE_CANDIDATE, e.attempt, e.at)
+            case VerificationWanted() as v:
+                await connection.execute(WANT_VERIFICATION, pks[v.connector], v.attempt, v.run_at, v.trace)
+            case CredentialSwapped() as s:
+                await connection.execute(RETIRE_CURRENT, pks[s.connector], s.at)
+                made = await connection.execute(MAKE_CURRENT, s.attempt, s.generation)
+                assert made == "UPDATE 1", "a verified attempt has its candidate, of the next generation"
+                await connection.execute(COMPLETE_ATTEMPT, s.attempt, s.at)
+            case ShredWanted() as w:
+                await connection.execute(RETIRE_CURRENT, pks[w.connector], w.at)
+                await connection.execute(RETIRE_DATA_KEY, pks[w.connector])
+                await connection.execute(WANT_SHRED, pks[w.connector], w.at)
+            case JobSettled() as j:
+                await connection.execute(SETTLE_JOB, j.job, j.token)
+
+
+async def _check_leases(connection: Connection, settled: Sequence[JobSettled]) -> None:
+    lost = {s.job for s in settled if await connection.fetchval(HOLDS_LEASE, s.job, s.token) is None}
+    if lost:
+        raise LeasesLost(lost)

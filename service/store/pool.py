@@ -1,0 +1,43 @@
+"""Connections to PostgreSQL: one pool a process, with what every connection needs."""
+
+from typing import TypeAlias
+
+import asyncpg
+import asyncpg.pool
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+_SETTINGS = {
+    "application_name": "regrant",
+    "jit": "off",  # set-based statements over few rows: compiling them costs more than it saves
+    "timezone": "UTC",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+async def open_pool(dsn: str, *, size: int = 8) -> Pool:
+    """A pool of at most `size` connections, opened as needed. Raises what asyncpg raises when none can be had."""
+    return await asyncpg.create_pool(
+        dsn, min_size=1, max_size=size, timeout=10, command_timeout=40, server_settings=_SETTINGS
+    )
+
+
+TRANSIENT: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What passes by itself: the database is away, full, read-only for a moment, or chose us in a deadlock. Try again."""
