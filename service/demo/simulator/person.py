@@ -129,10 +129,10 @@ def _answer(
     match page.step:
         case "email":
             button, filled["email"] = "Sign in", email
-        case "password" if password is None:
-            button = "Use a passkey"
-        case "password":
+        case "password" if password is not None:
             button, filled["password"] = "Continue", password
+        case "password":
+            button = "Use a passkey"
         case "passkey":
             button = "Continue"
         case "company":

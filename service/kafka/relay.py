@@ -1,0 +1,121 @@
+"""The relay: publishes a shard's log in order, behind a watermark.
+
+The log is the outbox. After a crash a part may be published again, never skipped; consumers drop repeats by the event's
+id. Each shard has a transactional producer of its own for its fence alone: whoever takes the shard over fences the
+former relay, so that a zombie's late repeat can't become the last record of a key in the compacted topic. Nothing
+relies on the transaction's atomicity: a record of an aborted one is a true fact all the same.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import IllegalOperation, KafkaError, OutOfOrderSequenceNumber, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from schemas.ids import Shard
+from service.engine.signals import Signal
+from service.kafka.published import Publication, Published
+from service.store.pool import TRANSIENT, Pool
+from service.store.shards import Position, claim_relay, move_watermark, unpublished
+
+log = structlog.get_logger()
+
+PUBLISH_CAP = 500
+"""Log entries a transaction."""
+POLL_S = 1.0
+"""How often the log is looked at without a signal: what another process committed is usually notified."""
+
+MakeProducer = Callable[[str], AIOKafkaProducer]
+"""Makes a producer for a transactional id."""
+
+
+@dataclass(slots=True)
+class Relay:
+    """Publishes one shard's log while this process owns the shard."""
+
+    shard: Shard
+    pool: Pool
+    publication: Publication
+    make_producer: MakeProducer
+    logged: Signal
+
+    async def run(self) -> None:
+        """Publishes until cancelled, or until another process has taken the shard over."""
+        pause = 0.2
+        while True:
+            try:
+                await self._own()
+                return
+            except (KafkaError, IllegalOperation, OutOfOrderSequenceNumber, *TRANSIENT) as error:
+                # A producer that lost its sequence or its transaction never mends itself: make a new one.
+                log.warning("relay_restarts", shard=self.shard, error=type(error).__name__)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5)
+
+    async def _own(self) -> None:
+        producer = self.make_producer(f"{self.publication.prefix}regrant-relay-{self.shard}")
+        await producer.start()  # raises the producer epoch: the former relay is fenced from here on
+        try:
+            async with self.pool.acquire() as connection:
+                position = await claim_relay(connection, self.shard)
+            await self._follow(producer, position)
+        except ProducerFenced:
+            log.info("relay_fenced", shard=self.shard)
+        finally:
+            await producer.stop()
+
+    async def _follow(self, producer: AIOKafkaProducer, position: Position) -> None:
+        at = position.at
+        while True:
+            async with self.pool.acquire() as connection:
+                entries = await unpublished(connection, self.shard, at, PUBLISH_CAP)
+            if not entries:
+                await self.logged.wait(POLL_S)
+                continue
+            await self._publish(
+                producer, [record for entry in entries for record in self.publication.records_of(entry)]
+            )
+            at = entries[-1].seq
+            async with self.pool.acquire() as connection:
+                if not await move_watermark(connection, self.shard, position.epoch, at):
+                    log.info("relay_replaced", shard=self.shard)
+                    return
+
+    async def _publish(self, producer: AIOKafkaProducer, records: Sequence[Published]) -> None:
+        async with producer.transaction():
+            sent = []
+            for topic, batch in _batches(producer, records):
+                sent.append(await producer.send_batch(batch, topic, partition=int(self.shard)))
+            await asyncio.gather(*sent)
+
+
+def _batches(producer: AIOKafkaProducer, records: Sequence[Published]) -> list[tuple[str, BatchBuilder]]:
+    """The records as full batches a topic, in order. `append` refuses without a word when a batch is full."""
+    batches: list[tuple[str, BatchBuilder]] = []
+    open_: dict[str, BatchBuilder] = {}
+    for record in records:
+        batch = open_.get(record.topic)
+        if batch is None or not _fits(batch, record):
+            batch = producer.create_batch()
+            open_[record.topic] = batch
+            batches.append((record.topic, batch))
+            if not _fits(batch, record):
+                raise RecordTooLarge(record.topic, len(record.value or b""))
+    for _, batch in batches:
+        batch.close()
+    return batches
+
+
+def _fits(batch: BatchBuilder, record: Published) -> bool:
+    appended = batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+    return appended is not None
+
+
+class RecordTooLarge(Exception):
+    """A record is larger than a producer's batch: raise `max_batch_size`, and the topic's `max.message.bytes`."""
+
+    def __init__(self, topic: str, size: int) -> None:
+        super().__init__(f"{size} bytes for {topic}")

@@ -1,0 +1,85 @@
+"""What the person's window is told about an attempt: values only, for the pages in `service/web`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from schemas.ids import AttemptId
+from schemas.lifecycle import State, Step
+from schemas.reasons import Reason
+from schemas.secret import Secret
+from statemachine.connector import Account
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderWords:
+    """How to speak of a provider, from its description."""
+
+    name: str
+    account: str
+    """What an account is called, for example "company"."""
+    admin: str
+    """What an admin is called, for example "Organization Admin"."""
+    prerequisites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowView:
+    """Everything that the window may show about an attempt. Holds no secret."""
+
+    attempt: AttemptId
+    connector_name: str
+    tenant: str
+    provider: ProviderWords
+    account: Account | None
+    """The account that the connector belongs to; `None` while it was never connected."""
+    person_name: str | None
+    """For whom the host opened the attempt."""
+    return_url: str | None
+    step: Step
+    state: State
+    """The connector's state."""
+    failure: Reason | None
+    """Why the connector needs somebody."""
+    live: bool
+    """Whether this is the connector's live attempt."""
+    succeeded: bool
+    """Whether this attempt's grant is in use."""
+    ending: Reason | None
+    """How the attempt ended, where it did without success."""
+    expected: Account | None
+    seen: Account | None
+    unavailable: int
+    """How often the provider couldn't be asked during this verification."""
+    returned_at: datetime | None
+    expires_at: datetime
+
+
+class Dead(StrEnum):
+    """Why a handoff, a state or a window leads nowhere. Strangers get one answer for all of them (S24)."""
+
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    USED = "used"
+    NOT_THIS_BROWSER = "not_this_browser"
+    BAD_REQUEST = "bad_request"
+    LOGIN_DOES_NOT_HELP = "login_does_not_help"
+    VERIFICATION_RUNNING = "verification_running"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The button was pressed: send the browser to the provider, and give it the cookie."""
+
+    attempt: AttemptId
+    url: str
+    browser: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The person is back: show the attempt's page (or go to the host's completion address)."""
+
+    attempt: AttemptId
+    completion_url: Secret | None = None
+    """Where the host completes an attempt that would pin a new account; holds a one-time token."""
