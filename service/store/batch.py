@@ -485,7 +485,7 @@ select $2, id, tenant_id, $3, $4, $5, $6, $7, $8, $9, $10 from connector where i
 
 # The code waits sealed for its one exchange; the person is back.
 RECEIVE_CODE = """
-update attempt set code_sealed = $2, data_key = $3, claimed_account = $4, step = 'returned', state_hash = null
+update attempt set code_sealed = $2, data_key = $3, claimed_account = $4, step = 'returned'
 where attempt_id = $1
 """
 
@@ -493,7 +493,7 @@ where attempt_id = $1
 END_ATTEMPT = """
 update attempt set
     ended_at = $2, reason = $3, step = coalesce($4, step), seen_account = $5,
-    state_hash = null, verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
+    verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
 where attempt_id = $1 and ended_at is null
 """
 END_HANDOFFS = "update handoff set consumed_at = coalesce(consumed_at, $2) where attempt_id = $1"
@@ -527,7 +527,7 @@ update credential set status = 'current' where attempt_id = $1 and status = 'can
 COMPLETE_ATTEMPT = """
 update attempt set
     ended_at = $2, reason = 'connected', step = 'credential_saved',
-    state_hash = null, verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
+    verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
 where attempt_id = $1
 """
 

@@ -141,7 +141,7 @@ class Simulator:
         self._outages_over.clear()
 
     async def reset(self) -> None:
-        """The seeded world again, no faults, no counts, no skipped grants; all hosts up. The clock stays."""
+        """The seeded world again: no grants, faults or counts; all hosts up. The clock and the client stay."""
         await self._end_outages()
         self.faults.lift_all()
         self._state.visits.clear()
@@ -151,10 +151,12 @@ class Simulator:
             await self.up(host)
 
     async def stop(self) -> None:
-        await self._end_outages()
         self.faults.lift_all()
-        for host in Host:
-            await self.down(host)
+        try:
+            await self._end_outages()
+        finally:
+            for host in Host:
+                await self.down(host)
 
     async def __aenter__(self) -> Simulator:
         return self

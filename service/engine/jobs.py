@@ -1,0 +1,76 @@
+"""Jobs: durable work with the outside, never inside a transaction, always under a lease.
+
+Whoever commits a job runs it at once; any other process takes it over when the lease ends. A handler hands its result
+in as a submission with the lease, or ends the job itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import TypeAlias
+
+import structlog
+
+from service.engine.door import Engine
+from service.engine.submission import Busy, LeaseLost
+from service.store.due import Job, lease_jobs, postpone
+from service.store.pool import TRANSIENT
+
+log = structlog.get_logger()
+
+Handler: TypeAlias = Callable[[Job], Awaitable[None]]
+
+LEASE = timedelta(seconds=45)
+"""Longer than the longest handler may take: its calls to the outside are capped at 10 s each."""
+HANDLER_LIMIT = timedelta(seconds=40)
+POLL_S = 0.5
+CONCURRENCY = 32
+
+
+async def run_jobs(engine: Engine, handlers: Mapping[str, Handler]) -> None:
+    """Runs jobs until cancelled; those under way are given the time to end."""
+    running: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            room = CONCURRENCY - len(running)
+            leased = await _lease(engine, room) if room else []
+            for job in leased:
+                task = asyncio.create_task(_run(engine, handlers[job.kind], job), name=f"job-{job.kind}-{job.id}")
+                running.add(task)
+                task.add_done_callback(running.discard)
+            if not leased:
+                await engine.job_wanted.wait(POLL_S)
+    finally:
+        await asyncio.gather(*running)
+
+
+async def _lease(engine: Engine, room: int) -> list[Job]:
+    try:
+        async with engine.pool.acquire() as connection:
+            return await lease_jobs(connection, room, LEASE)
+    except TRANSIENT as error:
+        log.warning("jobs_wait", error=type(error).__name__)
+        return []
+
+
+async def _run(engine: Engine, handler: Handler, job: Job) -> None:
+    """Runs one job. Whatever goes wrong, the job stays: it is tried again, later each time."""
+    try:
+        async with asyncio.timeout(HANDLER_LIMIT.total_seconds()):
+            await handler(job)
+    except LeaseLost:
+        log.info("job_lease_lost", kind=job.kind, job=job.id)
+    except (Busy, *TRANSIENT) as error:
+        log.warning("job_waits", kind=job.kind, job=job.id, error=type(error).__name__)
+        await _postpone(engine, job)
+    except Exception:
+        log.exception("job_broke", kind=job.kind, job=job.id)
+        await _postpone(engine, job)
+
+
+async def _postpone(engine: Engine, job: Job) -> None:
+    try:
+        async with engine.pool.acquire() as connection:
+            await postpone(connection, job, timedelta(seconds=min(2**job.tries, 300)))
+    except TRANSIENT as error:
+        log.warning("job_left_to_its_lease", job=job.id, error=type(error).__name__)

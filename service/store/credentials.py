@@ -1,0 +1,277 @@
+"""Sealed credentials and data keys. Nothing here can be read without the vault.
+
+A grant that is being checked is its attempt's *candidate*; making it the *current* one is the engine's business.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
+from schemas.lifecycle import State
+from schemas.reasons import Reason
+from service.store.pool import Connection
+
+DATA_KEY = "select id, wrapped from data_key where connector = $1 and not retired"
+DATA_KEY_BY_ID = "select id, wrapped from data_key where id = $1"
+# Of many who make a connector's first key at once, one wins, and all use that one.
+ADD_DATA_KEY = """
+insert into data_key (connector, wrapped) values ($1, $2) on conflict (connector) where not retired do nothing
+"""
+
+_FIELDS = """
+select k.*, c.connector_id, c.tenant_id, c.provider, c.state as connector_state, c.reason as connector_reason,
+    c.account_name
+from credential k join connector c on c.id = k.connector
+"""
+CURRENT = f"{_FIELDS} where c.connector_id = $1 and c.tenant_id = $2 and k.status = 'current'"
+CANDIDATE = f"{_FIELDS} where k.attempt_id = $1 and k.status = 'candidate'"
+RETIRING = f"{_FIELDS} where k.attempt_id = $1 and k.status = 'retiring'"
+
+# Kept only while the job's lease holds: a zombie's grant is dropped.
+ADD_CANDIDATE = """
+insert into credential (
+    connector, generation, attempt_id, status, data_key, account_id, access_sealed, refresh_sealed,
+    access_expires_at, refresh_expires_at, hard_expires_at, scope
+)
+select $1, $2, $3, 'candidate', $4, '', $5, $6, now() + $7::interval, now() + $8::interval, now() + $9::interval, $10
+where exists (select from job where id = $11 and lease_token = $12)
+returning id
+"""
+# The proved account becomes part of what the seal covers.
+PROVE_CANDIDATE = """
+update credential set account_id = $2, access_sealed = $3, refresh_sealed = $4, granted_by = $5
+where attempt_id = $1 and status = 'candidate'
+"""
+
+# One refresh at a time over all replicas. The rotation says which token the caller has seen.
+LEASE_REFRESH = """
+update credential set refresh_lease = gen_random_uuid(), refresh_until = now() + $3::interval
+where id = $1 and rotation = $2 and status = 'current' and (refresh_until is null or refresh_until < now())
+returning refresh_lease
+"""
+# The rotated token is stored before anybody gets the new access token; without a new one the old one stays.
+KEEP_REFRESHED = """
+update credential set
+    access_sealed = $3, refresh_sealed = $4, access_expires_at = now() + $5::interval,
+    refresh_expires_at = coalesce(now() + $6::interval, refresh_expires_at),
+    hard_expires_at = coalesce(now() + $7::interval, hard_expires_at),
+    rotation = rotation + 1, refresh_lease = null, refresh_until = null
+where id = $1 and refresh_lease = $2 and status = 'current'
+returning access_expires_at
+"""
+RELEASE_REFRESH = """
+update credential set refresh_lease = null, refresh_until = null where id = $1 and refresh_lease = $2
+"""
+
+SHRED_CREDENTIAL = "delete from credential where attempt_id = $1 and status = 'retiring'"
+# Whether anything that works lives on an account: then nothing of it may be revoked. Index connector_account.
+ACCOUNT_IN_USE = """
+select exists (
+    select from connector
+    where provider = $1 and account_id = $2 and state not in ('disconnected', 'deleted')
+)
+"""
+
+RETIRING_LEFT = "select exists (select from credential where connector = $1 and status = 'retiring')"
+SHRED_KEYS = """
+with shredded as (
+    delete from data_key d where connector = $1 and retired
+      and not exists (select from credential where data_key = d.id) returning id
+)
+update attempt set code_sealed = null, verifier_sealed = null
+where connector = $1 and data_key in (select id from shredded)
+"""
+
+AUDIT = """
+insert into audit (what, tenant_id, connector_id, actor, detail) values ($1, $2, $3, $4, $5)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A connector's data key, wrapped."""
+
+    id: int
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRow:
+    """A sealed credential with what belongs to it."""
+
+    id: int
+    pk: int
+    connector: ConnectorId
+    tenant: TenantId
+    provider: ProviderId
+    state: State
+    reason: Reason | None
+    account_name: str
+    generation: Generation
+    attempt: AttemptId
+    data_key: int
+    account_id: str
+    access_sealed: bytes
+    refresh_sealed: bytes | None
+    rotation: int
+    access_expires_at: datetime
+    refresh_expires_at: datetime | None
+    hard_expires_at: datetime | None
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long what a grant holds is good for, from now."""
+
+    access: timedelta
+    refresh: timedelta | None
+    hard: timedelta | None
+
+
+async def data_key(connection: Connection, pk: int) -> DataKey | None:
+    """The connector's current data key."""
+    return _key(await connection.fetchrow(DATA_KEY, pk))
+
+
+async def data_key_by_id(connection: Connection, id_: int) -> DataKey | None:
+    return _key(await connection.fetchrow(DATA_KEY_BY_ID, id_))
+
+
+async def add_data_key(connection: Connection, pk: int, wrapped: bytes) -> DataKey:
+    """Keeps a new data key, unless somebody was quicker; returns the one that counts."""
+    await connection.execute(ADD_DATA_KEY, pk, wrapped)
+    key = await data_key(connection, pk)
+    assert key is not None
+    return key
+
+
+async def current(connection: Connection, connector: ConnectorId, tenant: TenantId) -> CredentialRow | None:
+    return _row(await connection.fetchrow(CURRENT, connector, tenant))
+
+
+async def candidate(connection: Connection, attempt: AttemptId) -> CredentialRow | None:
+    return _row(await connection.fetchrow(CANDIDATE, attempt))
+
+
+async def retiring(connection: Connection, attempt: AttemptId) -> CredentialRow | None:
+    return _row(await connection.fetchrow(RETIRING, attempt))
+
+
+async def add_candidate(
+    connection: Connection,
+    *,
+    pk: int,
+    generation: Generation,
+    attempt: AttemptId,
+    key: DataKey,
+    access_sealed: bytes,
+    refresh_sealed: bytes | None,
+    lifetimes: Lifetimes,
+    scope: str,
+    job: int,
+    lease: UUID,
+) -> bool:
+    """Keeps an attempt's new grant; false when the job's lease is lost."""
+    sealed = (access_sealed, refresh_sealed, lifetimes.access, lifetimes.refresh, lifetimes.hard, scope)
+    return await connection.fetchval(ADD_CANDIDATE, pk, generation, attempt, key.id, *sealed, job, lease) is not None
+
+
+async def prove_candidate(
+    connection: Connection,
+    attempt: AttemptId,
+    account_id: str,
+    access_sealed: bytes,
+    refresh_sealed: bytes | None,
+    granted_by: str | None,
+) -> None:
+    await connection.execute(PROVE_CANDIDATE, attempt, account_id, access_sealed, refresh_sealed, granted_by)
+
+
+async def lease_refresh(connection: Connection, row: CredentialRow, lease: timedelta) -> UUID | None:
+    """The right to refresh this credential; `None` while somebody else has it, or has refreshed it since."""
+    token: UUID | None = await connection.fetchval(LEASE_REFRESH, row.id, row.rotation, lease)
+    return token
+
+
+async def keep_refreshed(
+    connection: Connection,
+    row: CredentialRow,
+    lease: UUID,
+    access_sealed: bytes,
+    refresh_sealed: bytes | None,
+    lifetimes: Lifetimes,
+) -> datetime | None:
+    """Stores a refreshed grant; returns when its access token expires, or `None` when the lease was lost."""
+    expires: datetime | None = await connection.fetchval(
+        KEEP_REFRESHED,
+        row.id,
+        lease,
+        access_sealed,
+        refresh_sealed,
+        lifetimes.access,
+        lifetimes.refresh,
+        lifetimes.hard,
+    )
+    return expires
+
+
+async def release_refresh(connection: Connection, row: CredentialRow, lease: UUID) -> None:
+    await connection.execute(RELEASE_REFRESH, row.id, lease)
+
+
+async def shred_credential(connection: Connection, attempt: AttemptId) -> None:
+    await connection.execute(SHRED_CREDENTIAL, attempt)
+
+
+async def account_in_use(connection: Connection, provider: ProviderId, account_id: str) -> bool:
+    in_use: bool = await connection.fetchval(ACCOUNT_IN_USE, provider, account_id)
+    return in_use
+
+
+async def shred_keys(connection: Connection, pk: int) -> bool:
+    """Destroys a connector's retired data keys; false while a credential that is being retired still needs one."""
+    if await connection.fetchval(RETIRING_LEFT, pk):
+        return False
+    await connection.execute(SHRED_KEYS, pk)
+    return True
+
+
+async def audit(
+    connection: Connection, what: str, tenant: TenantId | None, connector: ConnectorId | None, actor: str, detail: str
+) -> None:
+    """Leaves an audit row; `detail` is JSON and never holds a secret."""
+    await connection.execute(AUDIT, what, tenant, connector, actor, detail)
+
+
+def _key(row: asyncpg.Record | None) -> DataKey | None:
+    return DataKey(row["id"], row["wrapped"]) if row else None
+
+
+def _row(row: asyncpg.Record | None) -> CredentialRow | None:
+    if row is None:
+        return None
+    return CredentialRow(
+        id=row["id"],
+        pk=row["connector"],
+        connector=ConnectorId(row["connector_id"]),
+        tenant=TenantId(row["tenant_id"]),
+        provider=ProviderId(row["provider"]),
+        state=State(row["connector_state"]),
+        reason=Reason(row["connector_reason"]) if row["connector_reason"] else None,
+        account_name=row["account_name"] or "",
+        generation=Generation(row["generation"]),
+        attempt=AttemptId(row["attempt_id"]),
+        data_key=row["data_key"],
+        account_id=row["account_id"],
+        access_sealed=row["access_sealed"],
+        refresh_sealed=row["refresh_sealed"],
+        rotation=row["rotation"],
+        access_expires_at=row["access_expires_at"],
+        refresh_expires_at=row["refresh_expires_at"],
+        hard_expires_at=row["hard_expires_at"],
+        scope=row["scope"],
+    )
