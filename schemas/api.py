@@ -191,3 +191,9 @@ class ReasonInfo(Response):
     title: str
     words: str
     next: str
+
+
+class ReasonList(Response):
+    """The reason catalogue."""
+
+    reasons: list[ReasonInfo]

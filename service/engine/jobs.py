@@ -26,6 +26,8 @@ HANDLER_LIMIT = timedelta(seconds=40)
 POLL_S = 0.5
 CONCURRENCY = 32
 
+_PASSES: tuple[type[BaseException], ...] = (Busy, *TRANSIENT)
+
 
 async def run_jobs(engine: Engine, handlers: Mapping[str, Handler]) -> None:
     """Runs jobs until cancelled; those under way are given the time to end."""
@@ -60,7 +62,7 @@ async def _run(engine: Engine, handler: Handler, job: Job) -> None:
             await handler(job)
     except LeaseLost:
         log.info("job_lease_lost", kind=job.kind, job=job.id)
-    except (Busy, *TRANSIENT) as error:
+    except _PASSES as error:
         log.warning("job_waits", kind=job.kind, job=job.id, error=type(error).__name__)
         await _postpone(engine, job)
     except Exception:

@@ -53,6 +53,7 @@ class Problem(Described):
     """What may be said of a topic."""
 
     CREATED = "created", "It was missing and was created."
+    APPEARED = "appeared", "Somebody else created it meanwhile, so it wasn't checked."
     MISSING = "missing", "It doesn't exist."
     NOT_CREATED = "not_created", "It doesn't exist, and creating it was refused."
     PARTITIONS = "partitions", "It has another number of partitions than there are shards."
@@ -186,14 +187,17 @@ def _settings(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:  # Any: a
 async def _create(
     admin: AIOKafkaAdminClient, missing: Sequence[Topic], shards: int, replication: int, prefix: str
 ) -> list[Finding]:
-    wanted = [NewTopic(prefix + t.name, shards, replication, topic_configs=t.settings()) for t in missing]
+    # aiokafka takes -1, the broker's default, only beside an explicit (if empty) assignment of replicas.
+    assigned: dict[int, list[int]] | None = {} if replication == -1 else None
+    wanted = [NewTopic(prefix + t.name, shards, replication, assigned, t.settings()) for t in missing]
     response = await admin.create_topics(wanted)
     return [_created(name, code, message) for name, code, message in response.topic_errors]
 
 
 def _created(name: str, code: int, message: str | None) -> Finding:
     error = for_code(code)
-    # Somebody else was quicker: the next look checks what they made.
-    if code == 0 or error is TopicAlreadyExistsError:
+    if code == 0:
         return Finding(name, Problem.CREATED, "was created")
+    if error is TopicAlreadyExistsError:
+        return Finding(name, Problem.APPEARED, "was created by somebody else just now: run this again to check it")
     return Finding(name, Problem.NOT_CREATED, f"can't be created: {message or error.__name__}")

@@ -19,7 +19,7 @@ from statemachine.connector import Account
 _VIEW = """
 select a.*, c.id as pk, c.connector_id, c.name as connector_name, c.provider, c.state as connector_state,
     c.account_id, c.account_name, c.reason as connector_reason, c.unavailable, c.generation,
-    coalesce(c.attempt_id = a.attempt_id, false) as live
+    coalesce(c.attempt_id = a.attempt_id, false) as live, coalesce(a.request_expires_at > now(), false) as request_fresh
 from attempt a join connector c on c.id = a.connector
 """
 
@@ -106,7 +106,8 @@ class AttemptRow:
     context: str | None
     nonce: str | None
     verifier_sealed: bytes | None
-    request_expires_at: datetime | None
+    request_fresh: bool
+    """Whether its authorization request is younger than its lifetime, by the database's clock."""
     data_key: int | None
     code_sealed: bytes | None
     claimed_account: str | None
@@ -226,7 +227,7 @@ def _row(row: asyncpg.Record | None) -> AttemptRow | None:
         context=row["context"],
         nonce=row["nonce"],
         verifier_sealed=row["verifier_sealed"],
-        request_expires_at=row["request_expires_at"],
+        request_fresh=row["request_fresh"],
         data_key=row["data_key"],
         code_sealed=row["code_sealed"],
         claimed_account=row["claimed_account"],

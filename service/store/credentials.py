@@ -22,7 +22,8 @@ insert into data_key (connector, wrapped) values ($1, $2) on conflict (connector
 """
 
 _FIELDS = """
-select k.*, c.connector_id, c.tenant_id, c.provider, c.state as connector_state, c.reason as connector_reason,
+select k.*, k.access_expires_at - now() as access_left,
+    c.connector_id, c.tenant_id, c.provider, c.state as connector_state, c.reason as connector_reason,
     c.account_name
 from credential k join connector c on c.id = k.connector
 """
@@ -118,6 +119,8 @@ class CredentialRow:
     refresh_sealed: bytes | None
     rotation: int
     access_expires_at: datetime
+    access_left: timedelta
+    """How long the access token is still good for, by the database's clock."""
     refresh_expires_at: datetime | None
     hard_expires_at: datetime | None
     scope: str
@@ -271,6 +274,7 @@ def _row(row: asyncpg.Record | None) -> CredentialRow | None:
         refresh_sealed=row["refresh_sealed"],
         rotation=row["rotation"],
         access_expires_at=row["access_expires_at"],
+        access_left=row["access_left"],
         refresh_expires_at=row["refresh_expires_at"],
         hard_expires_at=row["hard_expires_at"],
         scope=row["scope"],

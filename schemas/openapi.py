@@ -1,0 +1,203 @@
+"""The OpenAPI 3.1 document, made from the route table."""
+
+import re
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from schemas import samples
+from schemas.api import Problem
+from schemas.json_schema import JSON, components, enumeration
+from schemas.lifecycle import State
+from schemas.problems import ProblemCode
+from schemas.routes import ROUTES, Filter, Route, Scope, Tag
+
+_PARAMETERS: dict[str, JSON] = {
+    "connector_id": {
+        "name": "connector_id",
+        "in": "path",
+        "required": True,
+        "description": "The host's id of the connector.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
+        "example": "acme.qbo-1",
+    },
+    "attempt_id": {
+        "name": "attempt_id",
+        "in": "path",
+        "required": True,
+        "description": "The id of the attempt.",
+        "schema": {"type": "string", "format": "uuid"},
+        "example": "6f1c2d0e-6f62-4c39-9f0b-0d3c5b1c9f11",
+    },
+    "cursor": {
+        "name": "cursor",
+        "in": "query",
+        "description": "Opaque: from the Link header of the page before.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 500},
+    },
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "description": "How many at most.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
+    },
+    "state": {
+        "name": "state",
+        "in": "query",
+        "description": Filter.STATE.sentence,
+        "schema": {"$ref": "#/components/schemas/State"},
+    },
+    "provider": {
+        "name": "provider",
+        "in": "query",
+        "description": Filter.PROVIDER.sentence,
+        "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
+    },
+    "if_match": {
+        "name": "If-Match",
+        "in": "header",
+        "description": "The ETag that the caller has seen: another version by now is a problem, 412.",
+        "schema": {"type": "string", "pattern": '^"[0-9]{1,19}"$'},
+        "example": '"2"',
+    },
+    "idempotency_key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A repeat with the same key within 24 hours gets the first one's answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+}
+
+_HEADERS: dict[str, JSON] = {
+    "ETag": {"description": "The connector's version.", "schema": {"type": "string"}, "example": '"2"'},
+    "Link": {
+        "description": 'The next page, `rel="next"` (RFC 8288); missing on the last one.',
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+}
+
+
+def openapi(version: str) -> JSON:
+    """The document, for the release `version`."""
+    models = {route.request for route in ROUTES} | {route.response for route in ROUTES} | {Problem}
+    schemas = components(sorted((m for m in models if m), key=attrgetter("__name__")), "#/components/schemas/")
+    schemas["ProblemCode"] = enumeration(ProblemCode)
+    schemas["State"] = enumeration(State)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "regrant",
+            "version": version,
+            "description": "Brings a failed connector back to life. Errors are problems (RFC 9457). "
+            "A token names its tenant: connectors of others don't exist for it.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag.value} for tag in Tag],
+        "paths": {path: _path(path, list(routes)) for path, routes in groupby(_by_path(), attrgetter("path"))},
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "parameters": _PARAMETERS,
+            "headers": _HEADERS,
+            "securitySchemes": {"bearer": _security_scheme()},
+        },
+    }
+
+
+def _by_path() -> list[Route]:
+    first = {route.path: n for n, route in reversed(list(enumerate(ROUTES)))}
+    return sorted(ROUTES, key=lambda route: first[route.path])
+
+
+def _path(path: str, routes: list[Route]) -> JSON:
+    item: JSON = {}
+    if names := re.findall(r"{(\w+)}", path):
+        item["parameters"] = [_ref("parameters", name) for name in names]
+    return item | {route.method.lower(): _operation(route) for route in routes}
+
+
+def _operation(route: Route) -> JSON:
+    operation: JSON = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "tags": [route.tag.value],
+        "security": [{"bearer": [route.scope.value]}],
+    }
+    if parameters := _parameters(route):
+        operation["parameters"] = [_ref("parameters", name) for name in parameters]
+    if route.request is not None:
+        operation["requestBody"] = {"required": True, "content": _json(route.request.__name__)}
+    return operation | {"responses": {str(route.status): _success(route), **_problems(route)}}
+
+
+def _parameters(route: Route) -> list[str]:
+    names = [filter_.value for filter_ in route.filters]
+    if route.paged:
+        names += ["cursor", "limit"]
+    if route.if_match:
+        names.append("if_match")
+    if route.takes_idempotency_key:
+        names.append("idempotency_key")
+    return names
+
+
+def _success(route: Route) -> JSON:
+    response: JSON = {"description": "Done." if route.response is None else route.summary + "."}
+    headers = [name for name, there in (("ETag", route.etag), ("Link", route.paged)) if there]
+    if headers:
+        response["headers"] = {name: _ref("headers", name) for name in headers}
+    if route.response is not None:
+        response["content"] = _json(route.response.__name__)
+    return response
+
+
+def _problems(route: Route) -> dict[str, JSON]:
+    """One response a status; its problems are told apart by `code`."""
+    by_status: dict[int, list[ProblemCode]] = {}
+    for code in route.all_problems():
+        by_status.setdefault(code.entry.status, []).append(code)
+    return {str(status): _problem(by_status[status]) for status in sorted(by_status)}
+
+
+def _problem(codes: list[ProblemCode]) -> JSON:
+    response: JSON = {
+        "description": "\n".join(f"- `{code}`: {code.entry.title}. {code.entry.action}" for code in codes),
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "allOf": [
+                        {"$ref": "#/components/schemas/Problem"},
+                        {"properties": {"code": {"enum": [code.value for code in codes]}}},
+                    ]
+                }
+            }
+        },
+    }
+    if codes[0].entry.status in (429, 503):
+        response["headers"] = {"Retry-After": _ref("headers", "Retry-After")}
+    return response
+
+
+def _json(model: str) -> JSON:
+    return {
+        "application/json": {
+            "schema": {"$ref": f"#/components/schemas/{model}"},
+            "example": samples.BODIES[model],
+        }
+    }
+
+
+def _ref(kind: str, name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _security_scheme() -> JSON:
+    scopes = "\n".join(f"- `{scope}`: {scope.sentence}" for scope in Scope)
+    return {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": f"A JWT of the host that names its tenant and its scopes:\n{scopes}",
+    }

@@ -1,0 +1,119 @@
+"""The catalogue of problems (RFC 9457) that the HTTP API answers with: status, words, and what to do about each."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemEntry:
+    """What the catalogue says of one problem."""
+
+    status: int
+    title: str
+    action: str
+    """What the caller should do."""
+    retryable: bool = False
+    """Whether the very same request may succeed later."""
+
+
+class ProblemCode(StrEnum):
+    """The code of a problem; `entry` holds the rest."""
+
+    MALFORMED_REQUEST = "malformed_request"
+    UNAUTHENTICATED = "unauthenticated"
+    SCOPE_MISSING = "scope_missing"
+    UNKNOWN_CONNECTOR = "unknown_connector"
+    UNKNOWN_ATTEMPT = "unknown_attempt"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    ID_TAKEN = "id_taken"
+    VERIFICATION_RUNNING = "verification_running"
+    LOGIN_DOES_NOT_HELP = "login_does_not_help"
+    ATTEMPT_ENDED = "attempt_ended"
+    COMPLETION_REFUSED = "completion_refused"
+    NO_CREDENTIAL = "no_credential"
+    REQUEST_RUNNING = "request_running"
+    CONNECTOR_DELETED = "connector_deleted"
+    VERSION_MISMATCH = "version_mismatch"
+    BODY_TOO_LARGE = "body_too_large"
+    NOT_JSON = "not_json"
+    INVALID_REQUEST = "invalid_request"
+    UNKNOWN_PROVIDER = "unknown_provider"
+    RETURN_URL_NOT_ALLOWED = "return_url_not_allowed"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    TOO_MANY_REQUESTS = "too_many_requests"
+    INTERNAL_ERROR = "internal_error"
+    BUSY = "busy"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+
+    @property
+    def entry(self) -> ProblemEntry:
+        return PROBLEMS[self]
+
+
+_AGAIN = "Try again in a moment."
+
+PROBLEMS: dict[ProblemCode, ProblemEntry] = {
+    ProblemCode.MALFORMED_REQUEST: ProblemEntry(
+        400, "The request can't be read", "Send valid JSON and well-formed headers."
+    ),
+    ProblemCode.UNAUTHENTICATED: ProblemEntry(
+        401, "No valid access token", "Send a valid, unexpired JWT as bearer token."
+    ),
+    ProblemCode.SCOPE_MISSING: ProblemEntry(
+        403, "The access token doesn't allow this", "Use a token with the scope that the detail names."
+    ),
+    ProblemCode.UNKNOWN_CONNECTOR: ProblemEntry(
+        404, "No such connector", "Check the id, and that the token is of the connector's tenant."
+    ),
+    ProblemCode.UNKNOWN_ATTEMPT: ProblemEntry(
+        404, "No such attempt", "Check the id, and that the token is of the connector's tenant."
+    ),
+    ProblemCode.NOT_FOUND: ProblemEntry(404, "No such address", "Check the path against the API's description."),
+    ProblemCode.METHOD_NOT_ALLOWED: ProblemEntry(
+        405, "No such method here", "Use a method that the Allow header names."
+    ),
+    ProblemCode.ID_TAKEN: ProblemEntry(409, "The id is taken", "Choose another connector id."),
+    ProblemCode.VERIFICATION_RUNNING: ProblemEntry(
+        409, "A sign-in is just being checked", "Try again in a few seconds.", retryable=True
+    ),
+    ProblemCode.LOGIN_DOES_NOT_HELP: ProblemEntry(
+        409, "Signing in again doesn't mend this", "Do what the connector's reason says."
+    ),
+    ProblemCode.ATTEMPT_ENDED: ProblemEntry(409, "The attempt has ended", "Open a new attempt."),
+    ProblemCode.COMPLETION_REFUSED: ProblemEntry(
+        403, "The attempt can't be completed with this", "Let the person who began it start again."
+    ),
+    ProblemCode.NO_CREDENTIAL: ProblemEntry(
+        409, "The connector has no working credential", "Let a person sign in again; the connector says why."
+    ),
+    ProblemCode.REQUEST_RUNNING: ProblemEntry(
+        409, "A request with this Idempotency-Key is still running", _AGAIN, retryable=True
+    ),
+    ProblemCode.CONNECTOR_DELETED: ProblemEntry(
+        410, "The connector was deleted", "Register a new connector with another id."
+    ),
+    ProblemCode.VERSION_MISMATCH: ProblemEntry(
+        412, "The connector has changed", "Read it again, and send its new ETag as If-Match."
+    ),
+    ProblemCode.BODY_TOO_LARGE: ProblemEntry(413, "The body is too large", "Send less."),
+    ProblemCode.NOT_JSON: ProblemEntry(415, "The body isn't JSON", "Send application/json."),
+    ProblemCode.INVALID_REQUEST: ProblemEntry(422, "A field is missing or wrong", "Correct the fields in `errors`."),
+    ProblemCode.UNKNOWN_PROVIDER: ProblemEntry(422, "No such provider", "Use an id from GET /v1/providers."),
+    ProblemCode.RETURN_URL_NOT_ALLOWED: ProblemEntry(
+        422, "The return address isn't registered", "Use one of the registered return addresses."
+    ),
+    ProblemCode.IDEMPOTENCY_KEY_REUSED: ProblemEntry(
+        422, "The Idempotency-Key was used for another request", "Use a new key for a new request."
+    ),
+    ProblemCode.TOO_MANY_REQUESTS: ProblemEntry(
+        429, "Too many requests", "Wait as long as Retry-After says.", retryable=True
+    ),
+    ProblemCode.INTERNAL_ERROR: ProblemEntry(
+        500, "Something went wrong here", "Try again; if it stays, send us the trace id.", retryable=True
+    ),
+    ProblemCode.BUSY: ProblemEntry(503, "Too much to do just now", _AGAIN, retryable=True),
+    ProblemCode.PROVIDER_UNAVAILABLE: ProblemEntry(
+        503, "The provider doesn't answer", "Wait as long as Retry-After says.", retryable=True
+    ),
+}

@@ -1,0 +1,190 @@
+"""One sample of every record and body, as JSON: the documents' examples, and what compatibility is held against."""
+
+from typing import Any
+
+_ATTEMPT = "6f1c2d0e-6f62-4c39-9f0b-0d3c5b1c9f11"
+_ACCOUNT = {"id": "9130347798120106", "name": "Acme Inc"}
+_EVIDENCE = {"at": "api", "status": 401, "code": "3200", "request_id": "1-6743a1b2-5f2e8f2d0c1a"}
+_HANDOFF = {
+    "url": "https://regrant.example/connect/h/7Qb3vX2mLr0c9WkT",
+    "expires_at": "2026-11-24T09:01:00Z",
+}
+
+_STATE = {
+    "connector_id": "acme.qbo-1",
+    "tenant_id": "acme",
+    "provider": "quickbooks-online",
+    "name": "Acme's books",
+    "state": "failed",
+    "version": 2,
+    "since": "2026-11-24T08:30:00.123456Z",
+    "reason": "token_refused",
+    "remedy": "reauthorise",
+    "fallback": None,
+    "account": _ACCOUNT,
+    "generation": 3,
+    "attempt_id": None,
+    "attempt_reason": None,
+    "deadline": "2026-11-25T08:30:00.123456Z",
+    "failed_since": "2026-11-24T08:29:58Z",
+    "last_success": "2026-11-24T07:30:00Z",
+}
+
+RECORDS: dict[str, dict[str, Any]] = {  # Any: JSON
+    "SyncStarted": {"started_at": "2026-11-24T08:29:00Z", "generation": 3},
+    "SyncSucceeded": {"started_at": "2026-11-24T08:29:00Z", "generation": 3},
+    "SyncFailed": {
+        "started_at": "2026-11-24T08:29:00Z",
+        "generation": 3,
+        "error": {
+            "at": "api",
+            "status": 401,
+            "body": '{"fault":{"error":[{"message":"message=AuthenticationFailed; errorCode=003200; statusCode=401",'
+            '"code":"3200"}],"type":"AUTHENTICATION"}}',
+            "request_id": "1-6743a1b2-5f2e8f2d0c1a",
+        },
+        "position": "invoices:2026-11-24T07:30:00Z",
+    },
+    "Register": {
+        "tenant_id": "acme",
+        "provider": "quickbooks-online",
+        "name": "Acme's books",
+        "connected": False,
+    },
+    "Update": {"name": "Acme's new books"},
+    "StartReauth": {"attempt_id": _ATTEMPT},
+    "Disconnect": {},
+    "Delete": {},
+    "Transition": {
+        "connector_id": "acme.qbo-1",
+        "tenant_id": "acme",
+        "provider": "quickbooks-online",
+        "version": 2,
+        "at": "2026-11-24T08:30:00.123456Z",
+        "from": "healthy",
+        "to": "failed",
+        "trigger": "sync_failed",
+        "reason": "token_refused",
+        "origin": "owner",
+        "remedy": "reauthorise",
+        "step": "failure_seen",
+        "notice": "person_needed",
+        "actor": {"kind": "sync_engine", "id": "/engine"},
+        "attempt_id": None,
+        "expected_account": None,
+        "seen_account": None,
+        "evidence": _EVIDENCE,
+        "connector": _STATE,
+    },
+    "ConnectorState": _STATE,
+    "SyncRequest": {
+        "connector_id": "acme.qbo-1",
+        "tenant_id": "acme",
+        "provider": "quickbooks-online",
+        "version": 5,
+        "generation": 4,
+        "since": "2026-11-24T08:29:58Z",
+        "position": "invoices:2026-11-24T07:30:00Z",
+        "ask": 1,
+    },
+}
+"""The data of each record, by its model's name."""
+
+_CONNECTOR = _STATE | {
+    "title": "The sign-in has expired",
+    "words": "QuickBooks Online no longer accepts the saved sign-in for Acme Inc.",
+    "next": "Sign in to QuickBooks Online again as an administrator.",
+    "offers_login": True,
+    "transient_failures": 0,
+}
+_OPEN_ATTEMPT = {
+    "attempt_id": _ATTEMPT,
+    "connector_id": "acme.qbo-1",
+    "status": "open",
+    "step": "link_offered",
+    "completion": "browser",
+    "opened_at": "2026-11-24T08:31:00Z",
+    "expires_at": "2026-11-24T09:01:00Z",
+    "reason": None,
+    "expected_account": _ACCOUNT,
+    "seen_account": None,
+    "handoff": _HANDOFF,
+}
+
+BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
+    "Problem": {
+        "type": "https://regrant.example/problems/version_mismatch",
+        "title": "The connector has changed",
+        "status": 412,
+        "detail": "The connector is at version 3.",
+        "instance": "/v1/connectors/acme.qbo-1",
+        "code": "version_mismatch",
+        "retryable": False,
+        "action": "Read it again, and send its new ETag as If-Match.",
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    },
+    "RegisterConnector": {"connector_id": "acme.qbo-1", "provider": "quickbooks-online", "name": "Acme's books"},
+    "UpdateConnector": {"name": "Acme's new books"},
+    "Connector": _CONNECTOR,
+    "ConnectorList": {"connectors": [_CONNECTOR]},
+    "History": {
+        "entries": [
+            {
+                "at": "2026-11-24T08:30:00.123456Z",
+                "outcome": "transition",
+                "trigger": "sync_failed",
+                "version": 2,
+                "from": "healthy",
+                "to": "failed",
+                "reason": "token_refused",
+                "why": None,
+                "step": "failure_seen",
+                "actor": {"kind": "sync_engine", "id": "/engine"},
+                "attempt_id": None,
+                "expected_account": None,
+                "seen_account": None,
+                "evidence": _EVIDENCE,
+            }
+        ]
+    },
+    "Person": {"id": "u-17", "name": "Robin Fields"},
+    "OpenAttempt": {
+        "person": {"id": "u-17", "name": "Robin Fields"},
+        "return_url": "https://host.example/connectors",
+    },
+    "Attempt": _OPEN_ATTEMPT,
+    "Handoff": _HANDOFF,
+    "CompleteAttempt": {"completion_token": "c_4vZs0kq2Yw7fLx1m", "person_id": "u-17"},
+    "TokenRequest": {"min_ttl_s": 120},
+    "AccessToken": {
+        "access_token": "an-access-token",
+        "token_type": "Bearer",
+        "expires_at": "2026-11-24T09:30:00Z",
+        "generation": 4,
+        "account": _ACCOUNT,
+        "provider": "quickbooks-online",
+    },
+    "ProviderList": {
+        "providers": [
+            {
+                "id": "quickbooks-online",
+                "name": "QuickBooks Online",
+                "account_word": "company",
+                "admin_word": "administrator",
+                "prerequisites": ["You are an administrator of the company."],
+            }
+        ]
+    },
+    "ReasonList": {
+        "reasons": [
+            {
+                "code": "token_refused",
+                "remedy": "reauthorise",
+                "title": "The sign-in has expired",
+                "words": "{provider} no longer accepts the saved sign-in for {account}.",
+                "next": "Sign in to {provider} again as an {admin}.",
+            }
+        ]
+    },
+}
+"""Each body of the HTTP API, by its model's name."""

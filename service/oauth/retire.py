@@ -1,0 +1,85 @@
+"""Retiring what is no longer used: revoked at the provider where that can't hurt, and shredded always.
+
+No document says whether Intuit revokes one token, or everything that an app has at a company. So a description says
+`revoke_scope`; with `account`, nothing is revoked while any live connector uses that account.
+"""
+
+from datetime import timedelta
+
+import structlog
+from service.oauth.description import Providers
+from service.oauth.grant import Unavailable
+from service.oauth.outbound import Outbound
+
+from schemas.secret import Secret
+from service.engine.door import Engine
+from service.oauth import grant as oauth
+from service.oauth.keeper import Keeper, owner_of
+from service.store import credentials
+from service.store.credentials import CredentialRow
+from service.store.due import Job, finish, postpone
+from service.vault.keys import SealBroken
+
+log = structlog.get_logger()
+
+GIVE_UP_AFTER = 20
+"""Tries of a revocation: with pauses up to five minutes, more than an hour. Then only our copy is shredded."""
+
+
+class Retirer:
+    """Runs jobs of the kinds `retire` (one credential) and `shred` (a connector's keys)."""
+
+    def __init__(self, engine: Engine, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
+        self._engine = engine
+        self._keeper = keeper
+        self._providers = providers
+        self._outbound = outbound
+
+    async def retire(self, job: Job) -> None:
+        """Revokes a superseded or unused credential where that is safe, then shreds it."""
+        assert job.attempt is not None
+        async with self._engine.pool.acquire() as connection:
+            row = await credentials.retiring(connection, job.attempt)
+        if row is not None and await self._may_revoke(row) and not await self._revoke(row):
+            if job.tries < GIVE_UP_AFTER:
+                async with self._engine.pool.acquire() as connection:
+                    await postpone(connection, job, timedelta(seconds=min(2**job.tries, 300)))
+                return
+            log.warning("revocation_given_up", connector=row.connector, tries=job.tries)
+        async with self._engine.pool.acquire() as connection, connection.transaction():
+            await credentials.shred_credential(connection, job.attempt)
+            await finish(connection, job)
+
+    async def shred(self, job: Job) -> None:
+        """Destroys a connector's retired data keys, after the last credential under them is gone."""
+        async with self._engine.pool.acquire() as connection, connection.transaction():
+            if await credentials.shred_keys(connection, job.pk):
+                await finish(connection, job)
+            else:
+                await postpone(connection, job, timedelta(seconds=2))
+
+    async def _may_revoke(self, row: CredentialRow) -> bool:
+        description = self._providers[row.provider].description
+        if description.revoke_scope == "token":
+            return True
+        if not row.account_id:
+            return False  # it isn't known what it is of: it may be of an account that somebody lives on
+        async with self._engine.pool.acquire() as connection:
+            return not await credentials.account_in_use(connection, row.provider, row.account_id)
+
+    async def _revoke(self, row: CredentialRow) -> bool:
+        """Whether nothing is left to be revoked."""
+        try:
+            token = await self._token(row)
+        except SealBroken:
+            return True  # it can't be opened, so it can't be revoked either
+        result = await oauth.revoke(self._outbound, self._providers[row.provider], token)
+        return not isinstance(result, Unavailable)
+
+    async def _token(self, row: CredentialRow) -> Secret:
+        async with self._engine.pool.acquire() as connection:
+            key = await credentials.data_key_by_id(connection, row.data_key)
+        assert key is not None
+        if row.refresh_sealed is not None:
+            return await self._keeper.open(key, owner_of(row), f"refresh_token.{row.rotation}", row.refresh_sealed)
+        return await self._keeper.open(key, owner_of(row), f"access_token.{row.rotation}", row.access_sealed)

@@ -1,0 +1,261 @@
+"""The settings: every field with its type, its default, its sentence for the docs, and an example.
+
+The name of a field is the name of its variable: `kafka.bootstrap` is `REGRANT_KAFKA__BOOTSTRAP`. A field of type
+`Secret` can be read from a file, too: `REGRANT_DATABASE__DSN_FILE`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field, FilePath, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from schemas.secret import Secret
+
+from service.settings.values import (
+    absolute_url,
+    broker,
+    by_provider_id,
+    duration,
+    durations,
+    items,
+    json_object,
+    origin,
+    secret,
+    wrong,
+)
+from statemachine.connector import Rules
+
+SecretText = Annotated[Secret, BeforeValidator(secret)]
+Origin = Annotated[str, BeforeValidator(origin)]
+Url = Annotated[str, BeforeValidator(absolute_url)]
+
+
+class Section(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Database(Section):
+    dsn: SecretText = Field(examples=["postgresql://regrant:…@db.example.com/regrant"])
+    """The PostgreSQL database, as a libpq address."""
+    pool_size: int = Field(8, ge=2, le=200)
+    """The most connections that one process opens."""
+
+
+class Kafka(Section):
+    bootstrap: Annotated[tuple[Annotated[str, BeforeValidator(broker)], ...], BeforeValidator(items)] = Field(
+        min_length=1, examples=["kafka-1.example.com:9092,kafka-2.example.com:9092"]
+    )
+    """The brokers to begin with, separated by commas."""
+    topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]{0,100}$", examples=["staging."])
+    """What stands before the name of every topic and of the consumer group."""
+    create_topics: bool = True
+    """Whether `regrant migrate` makes the topics that are missing; else it only checks them."""
+    replication: int = Field(-1, ge=-1, le=10)
+    """The replication factor of topics that are made; -1 is the brokers' default."""
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How the brokers are spoken to."""
+    ca_file: FilePath | None = Field(None, examples=["/etc/regrant/kafka/ca.crt"])
+    """The authority that signed the brokers' certificates, as PEM; without it the system's authorities count."""
+    certificate_file: FilePath | None = Field(None, examples=["/etc/regrant/kafka/tls.crt"])
+    """The client's certificate, as PEM, where the brokers ask for one."""
+    certificate_key_file: FilePath | None = Field(None, examples=["/etc/regrant/kafka/tls.key"])
+    """The key of the client's certificate."""
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """The SASL mechanism."""
+    username: str | None = Field(None, examples=["regrant"])
+    """The SASL user."""
+    password: SecretText | None = Field(None, examples=["…"])
+    """The SASL user's password."""
+
+    @model_validator(mode="after")
+    def _credentials_fit_the_security(self) -> Self:
+        sasl = self.security.startswith("SASL")
+        for name in ("username", "password"):
+            if sasl and getattr(self, name) is None:
+                raise wrong(f"{self.security} needs it", name)
+            if not sasl and getattr(self, name) is not None:
+                raise wrong(f"{self.security} uses none; did you mean REGRANT_KAFKA__SECURITY=SASL_SSL?", name)
+        if (self.certificate_file is None) != (self.certificate_key_file is None):
+            raise wrong("certificate_file and certificate_key_file belong together", "certificate_file")
+        return self
+
+
+class Http(Section):
+    host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 in a container."""
+    port: int = Field(8080, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+    public_url: Origin = Field(examples=["https://connect.example.com"])
+    """Where people and providers reach this service. The redirect address is made from it, never from a request."""
+
+
+class Keys(Section):
+    folder: DirectoryPath = Field(examples=["/etc/regrant/keys"])
+    """The key-encryption keys, one file each, as `regrant keys new` makes them. No key, no start."""
+
+
+class Jwt(Section):
+    issuer: str = Field(min_length=1, examples=["https://app.example.com"])
+    """The `iss` that the host's tokens must have."""
+    audience: str = Field(min_length=1, examples=["regrant"])
+    """The `aud` that the host's tokens must have."""
+    hs256_key_file: FilePath | None = Field(None, examples=["/etc/regrant/jwt/hs256.key"])
+    """The shared key of HS256 tokens, at least 32 bytes: for small set-ups."""
+    jwks_file: FilePath | None = Field(None, examples=["/etc/regrant/jwt/jwks.json"])
+    """The host's public keys (RS256, ES256) as a JWK set."""
+    jwks_url: Url | None = Field(None, examples=["https://app.example.com/.well-known/jwks.json"])
+    """Where the host publishes its public keys."""
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        given = [n for n in ("hs256_key_file", "jwks_file", "jwks_url") if getattr(self, n) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise wrong(f"exactly one of hs256_key_file, jwks_file and jwks_url is needed, not {found}", "jwks_url")
+        return self
+
+
+class Web(Section):
+    host_name: str = Field(min_length=1, max_length=60, examples=["Drivewell"])
+    """The host's name as people know it; the window shows it."""
+    host_origin: Origin | None = Field(None, examples=["https://app.example.com"])
+    """The host's pages: the window tells only them how it went, and only they may hold it."""
+    frame_ancestors: Annotated[tuple[Origin, ...], BeforeValidator(items)] = Field(
+        (), examples=["https://app.example.com"]
+    )
+    """Who may show the window in a frame, separated by commas; nobody else can."""
+    return_urls: Annotated[tuple[Url, ...], BeforeValidator(items)] = Field(
+        (), examples=["https://app.example.com/connections"]
+    )
+    """Where a browser may go after the window, separated by commas. An address must match one exactly."""
+    completion_url: Url | None = Field(None, examples=["https://app.example.com/connections/complete"])
+    """Where the host confirms an attempt that would pin a new account."""
+
+
+class Provider(Section):
+    client_id: str = Field(min_length=1, examples=["ABzMZ…"])
+    """The host's own app at the provider."""
+    client_secret: SecretText = Field(examples=["…"])
+    """The app's secret."""
+    environment: str = Field("production", examples=["sandbox"])
+    """Which environment of the provider's description is used."""
+    hosts: Annotated[dict[str, Origin], BeforeValidator(json_object)] = Field(
+        default_factory=dict, examples=['{"quickbooks.api.intuit.com": "https://intuit-proxy.example.com"}']
+    )
+    """Other addresses in place of the provider's hosts, as JSON: a forward proxy of yours, or the simulator."""
+    allow_loopback_http: bool = False
+    """Whether `hosts` may be plain http on this machine: for the simulator, with REGRANT_DEVELOPMENT only."""
+
+    @model_validator(mode="after")
+    def _plain_http_is_allowed(self) -> Self:
+        if not self.allow_loopback_http and any(url.startswith("http:") for url in self.hosts.values()):
+            raise wrong("plain http needs allow_loopback_http", "hosts")
+        return self
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written."""
+    format: Literal["json", "console"] = "json"
+    """One JSON object a line, or lines for people."""
+
+
+def _parsed_rules(given: object) -> object:
+    """The rules with their durations parsed: pydantic alone would read `15:00` as fifteen hours."""
+    if not isinstance(given, dict):
+        return given
+    rules: dict[str, Any] = dict(given)  # Any: not validated yet
+    for name, default in _durations(Rules()):
+        if name in rules:
+            rules[name] = durations(rules[name], name) if isinstance(default, tuple) else duration(rules[name], name)
+    return rules
+
+
+def _durations(rules: Rules) -> Iterator[tuple[str, timedelta | tuple[timedelta, ...]]]:
+    for field in fields(rules):
+        if not isinstance(value := getattr(rules, field.name), int):
+            yield field.name, value
+
+
+class Settings(BaseSettings):
+    """Everything that a deployment may set. `service.settings.load` reads one; tests and the demo make their own."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="REGRANT_",
+        env_nested_delimiter="__",
+        enable_decoding=False,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+    database: Database
+    kafka: Kafka
+    shards: int = Field(8, ge=1, le=4096)
+    """How many shards there are, which is how many partitions each topic has. Kept from the first `migrate` on."""
+    http: Http
+    keys: Keys
+    jwt: Jwt
+    web: Web
+    providers: Annotated[dict[str, Provider], BeforeValidator(by_provider_id)] = Field(default_factory=dict)
+    provider_folders: Annotated[tuple[DirectoryPath, ...], BeforeValidator(items)] = Field(
+        (), examples=["/etc/regrant/providers"]
+    )
+    """Folders with descriptions of further providers, separated by commas."""
+    rules: Annotated[Rules, BeforeValidator(_parsed_rules)] = Field(default_factory=Rules)
+    log: Log = Field(default_factory=Log)
+    development: bool = False
+    """Allows what is wrong in production: plain http on this machine, and the provider simulator."""
+
+    @model_validator(mode="after")
+    def _rules_hold(self) -> Self:
+        for field in fields(self.rules):
+            value = getattr(self.rules, field.name)
+            for one in value if isinstance(value, tuple) else (value,):
+                if one <= (timedelta() if isinstance(one, timedelta) else 0):
+                    raise wrong("must be more than zero", "rules", field.name)
+        return self
+
+    @model_validator(mode="after")
+    def _plain_http_is_for_development(self) -> Self:
+        if self.development:
+            return self
+        for path, url in self._urls():
+            if url.startswith("http:"):
+                raise wrong("must be https; plain http on this machine needs REGRANT_DEVELOPMENT=true", *path)
+        for name, provider in self.providers.items():
+            if provider.allow_loopback_http:
+                raise wrong("needs REGRANT_DEVELOPMENT=true", "providers", name, "allow_loopback_http")
+        return self
+
+    def _urls(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        yield ("http", "public_url"), self.http.public_url
+        for section, name in (("jwt", "jwks_url"), ("web", "host_origin"), ("web", "completion_url")):
+            if (url := getattr(getattr(self, section), name)) is not None:
+                yield (section, name), url
+        for name in ("frame_ancestors", "return_urls"):
+            for url in getattr(self.web, name):
+                yield ("web", name), url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing is read behind the caller's back: `load` reads, and hands in what it read."""
+        return (init_settings,)

@@ -1,0 +1,28 @@
+"""What `regrant settings` prints: every setting as it is, and of a secret only whether it is set."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from service.settings.model import Settings
+from service.settings.variables import ANY_PROVIDER, variable_name, variables, written
+
+
+def printed(settings: Settings) -> dict[str, str]:
+    """The value of each variable, as it would be written; `(set)` for a secret, empty for what isn't set."""
+    return {
+        variable_name(path): written(value)
+        for variable in variables()
+        for path, value in _values(settings, variable.path, ())
+    }
+
+
+def _values(of: Any, path: tuple[str, ...], done: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The values at `path`, of which a provider's exists once a provider. Any: settings hold many types."""
+    if not path:
+        yield done, of
+    elif path[0] == ANY_PROVIDER:
+        assert isinstance(of, Mapping)
+        for name, provider in of.items():
+            yield from _values(provider, path[1:], (*done, name))
+    else:
+        yield from _values(getattr(of, path[0]), path[1:], (*done, path[0]))

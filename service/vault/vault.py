@@ -1,0 +1,55 @@
+"""The vault: seals and opens with data keys that only its key source can unwrap."""
+
+import time
+from collections import OrderedDict
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schemas.secret import Secret
+from service.vault.envelope import SealContext, WrappedKey, open_sealed, seal, unwrapped_parts, wrapped
+from service.vault.keys import DATA_KEY_BYTES, KeySource
+
+CACHED_KEYS = 1000
+CACHED_FOR_S = 300.0
+"""An unwrapped data key is kept for so long: a sync engine asks for the same tokens again and again, and a key source
+may be a service. After a key was shredded in the database, nothing is left here that could find its values."""
+
+
+class Vault:
+    """Seals and opens secrets."""
+
+    def __init__(self, source: KeySource) -> None:
+        self._source = source
+        self._opened: OrderedDict[WrappedKey, tuple[float, AESGCM]] = OrderedDict()
+
+    async def new_data_key(self) -> WrappedKey:
+        """A new data key, wrapped by the current key-encryption key, to be stored with its connector."""
+        number, made = await self._source.wrap(AESGCM.generate_key(DATA_KEY_BYTES * 8))
+        return wrapped(number, made)
+
+    async def seal(self, key: WrappedKey, context: SealContext, secret: Secret) -> bytes:
+        """The secret, sealed for its context. Raises `NoKey` or `SealBroken` when the data key doesn't open."""
+        return seal(await self._unwrapped(key), context, secret)
+
+    async def open(self, key: WrappedKey, context: SealContext, sealed: bytes) -> Secret:
+        """The secret. Raises `SealBroken` when anything about it is not as it was sealed, `NoKey` without its key."""
+        return open_sealed(await self._unwrapped(key), context, sealed)
+
+    async def rewrap(self, key: WrappedKey) -> WrappedKey:
+        """The same data key under the current key-encryption key."""
+        number, made = unwrapped_parts(key)
+        data_key = await self._source.unwrap(number, made)
+        return wrapped(*await self._source.wrap(data_key))
+
+    async def _unwrapped(self, key: WrappedKey) -> AESGCM:
+        now = time.monotonic()
+        known = self._opened.get(key)
+        if known is not None and now - known[0] < CACHED_FOR_S:
+            self._opened.move_to_end(key)
+            return known[1]
+        number, made = unwrapped_parts(key)
+        opened = AESGCM(await self._source.unwrap(number, made))
+        self._opened[key] = (now, opened)
+        while len(self._opened) > CACHED_KEYS:
+            self._opened.popitem(last=False)
+        return opened
