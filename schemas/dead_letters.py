@@ -31,3 +31,4 @@ class DeadLetterHeader(Described):
     TOPIC = "regrant_topic", "The topic that it came from."
     PARTITION = "regrant_partition", "The partition that it came from."
     OFFSET = "regrant_offset", "Its offset there."
+    FIRST_SEEN = "regrant_first_seen", "When regrant read it first."

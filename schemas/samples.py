@@ -154,7 +154,7 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     },
     "Attempt": _OPEN_ATTEMPT,
     "Handoff": _HANDOFF,
-    "CompleteAttempt": {"completion_token": "c_4vZs0kq2Yw7fLx1m", "person_id": "u-17"},
+    "CompleteAttempt": {"completion_token": "c_4vZs0kq2Yw7fLx1mT9bN6", "person_id": "u-17"},
     "TokenRequest": {"min_ttl_s": 120},
     "AccessToken": {
         "access_token": "an-access-token",

@@ -15,21 +15,26 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from schemas.secret import Secret
+from schemas.secret import REDACTED, Secret
 
-MASK = "[redacted]"
+MASK = REDACTED
 
 _SECRET_WORDS = frozenset(
-    "token secret password passwd passphrase code state cookie authorization dsn verifier assertion key jwt handoff"
-    " nonce ticket".split()
+    {
+        *("token", "secret", "password", "passphrase", "code", "state", "cookie", "authorization", "dsn"),
+        *("verifier", "assertion", "key", "jwt", "handoff", "nonce"),
+    }
 )
 # Names that hold such a word, and aren't a secret.
-_HARMLESS = frozenset({"status_code", "error_code", "reason_code", "from_state", "to_state", "connector_state", "data_key"})
+_HARMLESS = frozenset(
+    {"status_code", "error_code", "reason_code", "from_state", "to_state", "connector_state", "sqlstate"}
+)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 # Inside texts: what follows `token=` or `"code":`, `Bearer …`, a JWT anywhere, and the password in an address.
 _ASSIGNED = re.compile(
-    r"""(?ix) \b ((?:access_|refresh_|id_|client_|api_|code_)? (?:token|secret|password|code|state|verifier|handoff|cookie))
+    r"""(?ix) \b ((?:access_|refresh_|id_|client_|api_|code_)?
+        (?:token|secret|password|code|state|verifier|handoff|cookie|authorization|dsn))
     (["']? \s* [=:] \s* ["']?) [^\s"'&,;})\]]+"""
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}")
@@ -69,7 +74,8 @@ def redacted_text(text: str) -> str:
 def _is_secret_name(name: str) -> bool:
     if name in _HARMLESS:
         return False
-    return any(word.lower() in _SECRET_WORDS for word in _WORDS.findall(name))
+    words = [word.lower() for word in _WORDS.findall(name)]
+    return any(word in _SECRET_WORDS or word.removesuffix("s") in _SECRET_WORDS for word in words)
 
 
 def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -98,8 +104,9 @@ _QUIET = {
 }
 
 
-def set_up_logs(level: str, form: Literal["json", "console"], stream: TextIO = sys.stderr) -> None:
-    """Sends structlog's and the standard library's lines to `stream`; replaces what was set up before."""
+def set_up_logs(level: str, form: Literal["json", "console"], stream: TextIO | None = None) -> None:
+    """Sends structlog's and the standard library's lines to `stream` (or stderr); replaces what was set up before."""
+    stream = stream or sys.stderr
     at_least = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

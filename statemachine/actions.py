@@ -144,6 +144,7 @@ def fallback_recovers(d: Draft, i: SyncSucceeded) -> None:
 def fallback_fails(d: Draft, i: SyncFailed | RefreshRejected) -> None:
     d.connector.fallback = State.FAILED
     d.connector.reason = d.reason = i.reason
+    d.connector.reminders = 0
     d.step = Step.FAILURE_SEEN
     _tell_who_must_act(d)
 
@@ -286,6 +287,7 @@ def _tell_who_must_act(d: Draft) -> None:
 
 def _schedule_reminder(d: Draft) -> None:
     c, pauses = d.connector, d.rules.reminders
+    c.deadline = None
     owner_acts = c.reason is not None and c.reason.remedy in (Remedy.REAUTHORISE, Remedy.FIX_ACCOUNT)
     started = c.reason is not Reason.NEVER_CONNECTED
     if owner_acts and started and c.reminders < len(pauses):

@@ -139,6 +139,9 @@ class Engine:
                 chunks = await self._without_lost(chunks, lost)
             except LeasesLost as lost:
                 callers = _without_leases(callers, lost.jobs)
+            except ValueError as error:
+                await self._isolate(callers, chunks, error)  # asyncpg's word for a value that it can't encode
+                return
             except TRANSIENT as error:
                 log.warning("database_unavailable", error=type(error).__name__)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
@@ -200,6 +203,8 @@ class Engine:
             if work.answer is not None and not work.answer.done():
                 work.answer.set_exception(error)
         for chunk in chunks:
+            if any(isinstance(work.submission, Unreadable) for work in chunk.works):
+                raise error  # not even its dead letter can be stored: that is a fault of ours, so stop
             poison = [Work(Unreadable("broken", type(error).__name__), record=w.record) for w in chunk.works]
             await self._process([], [Chunk(chunk.move, poison, chunk.stored)])
 

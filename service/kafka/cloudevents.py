@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import orjson
@@ -47,6 +48,7 @@ class CloudEvent:
 # Reading.
 
 _NAME = re.compile(r"[a-z0-9]{1,64}")
+_USUAL = frozenset({"specversion", "id", "source", "type", "subject", "time", "dataschema", "traceparent"})
 # CloudEvents 1.0.2, 3.1: strings hold no control characters and no noncharacters.
 _STRING = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]{{1,{MAX_ATTRIBUTE_CHARS}}}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -165,9 +167,10 @@ def _text(name: str, raw: bytes | None) -> str:
 
 
 def _string(name: str, text: str) -> str:
-    if _NAME.fullmatch(name) is None:
+    if name not in _USUAL and _NAME.fullmatch(name) is None:
         raise _malformed("an attribute's name isn't made of a-z and 0-9")
-    if _STRING.fullmatch(text) is None:
+    # What is printable holds nothing that is forbidden; the rest (a no-break space, say) may still be allowed.
+    if not (text.isprintable() and 0 < len(text) <= MAX_ATTRIBUTE_CHARS) and _STRING.fullmatch(text) is None:
         raise _malformed(f"{name} is empty, longer than {MAX_ATTRIBUTE_CHARS} characters or holds control characters")
     return text
 
@@ -196,6 +199,7 @@ _CONTENT_TYPE: Header = ("content-type", b"application/json")
 _SPECVERSION: Header = ("ce_specversion", b"1.0")
 
 
+@lru_cache(maxsize=64)
 def constant_headers(type_: str, dataschema: str, *, tombstone: bool = False) -> tuple[Header, ...]:
     """The headers that are alike on all events of a type. A tombstone has no data, so it names no content type."""
     of_type: tuple[Header, ...] = (_SPECVERSION, ("ce_type", type_.encode()))

@@ -1,5 +1,6 @@
 """The topics: one table of how each must be, what makes them or checks them, and which partition a key belongs to."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from schemas import channels
 from schemas.lifecycle import Described
 
 MIB = 1024 * 1024
+VISIBLE_WITHIN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,6 @@ class Problem(Described):
     """What may be said of a topic."""
 
     CREATED = "created", "It was missing and was created."
-    APPEARED = "appeared", "Somebody else created it meanwhile, so it wasn't checked."
     MISSING = "missing", "It doesn't exist."
     NOT_CREATED = "not_created", "It doesn't exist, and creating it was refused."
     PARTITIONS = "partitions", "It has another number of partitions than there are shards."
@@ -98,13 +99,17 @@ async def ensure_topics(
     """Creates the topics that are missing (or reports them), and checks those that are there.
 
     Takes a started admin client, the number of shards, the replication factor (-1: the broker's default) and what
-    stands before every topic's name. Returns what is to be told; no finding with `is_fault` means that all is well.
+    stands before every topic's name. Returns what is to be told, when new topics can be used; no finding with
+    `is_fault` means that all is well.
     """
-    seen = await _look(admin, [prefix + topic.name for topic in TOPICS])
+    names = [prefix + topic.name for topic in TOPICS]
+    seen = await _look(admin, names)
     missing = [topic for topic in TOPICS if prefix + topic.name not in seen]
     findings = []
     if missing and create:
         findings += await _create(admin, missing, shards, replication, prefix)
+        refused = {finding.topic for finding in findings if finding.is_fault}
+        seen = await _look_until_there(admin, [name for name in names if name not in refused])
     elif missing:
         findings += [missing_topic(topic, shards, prefix) for topic in missing]
     for topic in TOPICS:
@@ -180,6 +185,19 @@ async def _look(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, S
     return {name: Seen(count, settings.get(name)) for name, count in partitions.items()}
 
 
+async def _look_until_there(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, Seen]:
+    """The topics once all are known to the brokers, which learn of a new one a moment after it was created.
+
+    Raises `TimeoutError` where that takes more than `VISIBLE_WITHIN`.
+    """
+    async with asyncio.timeout(VISIBLE_WITHIN.total_seconds()):
+        while True:
+            seen = await _look(admin, names)
+            if len(seen) == len(names):
+                return seen
+            await asyncio.sleep(0.05)
+
+
 def _settings(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:  # Any: aiokafka's decoded answer
     return {entry["config_names"]: entry["config_value"] or "" for entry in entries}
 
@@ -191,13 +209,11 @@ async def _create(
     assigned: dict[int, list[int]] | None = {} if replication == -1 else None
     wanted = [NewTopic(prefix + t.name, shards, replication, assigned, t.settings()) for t in missing]
     response = await admin.create_topics(wanted)
-    return [_created(name, code, message) for name, code, message in response.topic_errors]
-
-
-def _created(name: str, code: int, message: str | None) -> Finding:
-    error = for_code(code)
-    if code == 0:
-        return Finding(name, Problem.CREATED, "was created")
-    if error is TopicAlreadyExistsError:
-        return Finding(name, Problem.APPEARED, "was created by somebody else just now: run this again to check it")
-    return Finding(name, Problem.NOT_CREATED, f"can't be created: {message or error.__name__}")
+    found = []
+    for name, code, message in response.topic_errors:
+        error = for_code(code)
+        if code == 0:
+            found.append(Finding(name, Problem.CREATED, "was created"))
+        elif error is not TopicAlreadyExistsError:  # where somebody else was quicker, what they made is checked
+            found.append(Finding(name, Problem.NOT_CREATED, f"can't be created: {message or error.__name__}"))
+    return found

@@ -1,17 +1,28 @@
-"""`python -m service.settings [--check]`: writes `docs/settings.md`, or says with exit code 1 that it is stale."""
+"""`python -m service.settings [--check]`: writes what is made from the model, or says with exit code 1 what is stale.
+
+That is `docs/settings.md`, and the part of the chart's `values.schema.json` about `config`.
+"""
 
 import sys
+from pathlib import Path
 
+from service.settings.chart import VALUES_SCHEMA, with_config
 from service.settings.document import PAGE, page
 
 
+def made() -> dict[Path, str]:
+    """The files as they should be."""
+    return {PAGE: page(), VALUES_SCHEMA: with_config(VALUES_SCHEMA.read_text())}
+
+
 def main(arguments: list[str]) -> int:
+    stale = {path: text for path, text in made().items() if not path.exists() or path.read_text() != text}
     if arguments == ["--check"]:
-        if PAGE.read_text() == page():
-            return 0
-        sys.stderr.write(f"{PAGE} is stale: run `python -m service.settings`\n")
-        return 1
-    PAGE.write_text(page())
+        for path in stale:
+            sys.stderr.write(f"{path} is stale: run `python -m service.settings`\n")
+        return 1 if stale else 0
+    for path, text in stale.items():
+        path.write_text(text)
     return 0
 
 

@@ -19,6 +19,8 @@ from service.settings.variables import ANY_PROVIDER, FILE, PREFIX, Variable, var
 CONFIG = "REGRANT_CONFIG"
 """Names the settings file."""
 
+_OF_THE_TESTS = "REGRANT_TEST_"
+
 Tree: TypeAlias = dict[str, Any]  # Any: what YAML can hold, not validated yet
 
 
@@ -56,7 +58,7 @@ class _Environment(EnvSettingsSource):
 
 def _read_environment(environ: Mapping[str, str]) -> Tree:
     for name in environ:
-        if name.upper().startswith(PREFIX) and name != CONFIG:
+        if name.upper().startswith(PREFIX) and name != CONFIG and not name.startswith(_OF_THE_TESTS):
             _check_name(name)
     return _with_provider_ids(_Environment(environ)())
 
@@ -92,8 +94,8 @@ def _read_file(path: Path) -> Tree:
     if not isinstance(read, dict):
         raise SettingsError(f"{CONFIG} is wrong: {path} must hold sections like `kafka:`")
     tree = _with_provider_ids(read)
-    for leaf in _leaves(tree, ()):
-        _check_leaf(leaf, path)
+    for leaf, value in _leaves(tree, ()):
+        _check_leaf(leaf, value, path)
     return tree
 
 
@@ -104,33 +106,38 @@ def _where(path: Path, error: Exception) -> str:
     return ("TOML" if path.suffix == ".toml" else "YAML") + line
 
 
-def _check_leaf(leaf: Sequence[str], path: Path) -> None:
-    if _variable_at(leaf) is not None or any(_overlap(leaf, v) for v in variables()):
-        return
+def _check_leaf(leaf: Sequence[str], value: object, path: Path) -> None:
     name, known = ".".join(leaf), [".".join(v.path) for v in variables()]
-    raise SettingsError(f"{name} in {path} isn't a setting: {_hint(name, known)}")
+    if _variable_at(leaf) is not None or any(_matches(v.path, leaf[: len(v.path)]) for v in variables()):
+        return  # a setting, or a key below one that is an object itself
+    if not any(_matches(v.path[: len(leaf)], leaf) for v in variables()):
+        raise SettingsError(f"{name} in {path} isn't a setting: {_hint(name, known)}")
+    if value not in (None, {}):
+        raise SettingsError(f"{name} in {path} is wrong: it is a section, and must hold settings")
 
 
-def _overlap(leaf: Sequence[str], variable: Variable) -> bool:
-    """Whether a leaf is a section, given as something else, or a key below a setting that is an object itself."""
-    shared = zip(leaf, variable.path, strict=False)
-    return len(leaf) != len(variable.path) and all(mine in (theirs, ANY_PROVIDER) for theirs, mine in shared)
+def _matches(mine: Sequence[str], theirs: Sequence[str]) -> bool:
+    return len(mine) == len(theirs) and all(m in (t, ANY_PROVIDER) for m, t in zip(mine, theirs, strict=True))
 
 
-def _leaves(tree: Tree, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _leaves(tree: Tree, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
     for name, value in tree.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, (*path, str(name)))
         else:
-            yield (*path, str(name))
+            yield (*path, str(name)), value
 
 
 def _variable_at(path: Sequence[str]) -> Variable | None:
     """The variable of that path, be it the value or the file that holds it."""
     for variable in variables():
-        if variable.is_at(path):
+        if _matches(variable.path, path):
             return variable
-        if variable.secret and path[-1].endswith(FILE) and variable.is_at((*path[:-1], path[-1].removesuffix(FILE))):
+        if (
+            variable.secret
+            and path[-1].endswith(FILE)
+            and _matches(variable.path, (*path[:-1], path[-1].removesuffix(FILE)))
+        ):
             return variable
     return None
 
@@ -147,9 +154,11 @@ def _with_provider_ids(tree: Tree) -> Tree:
 
 
 def _laid_over(below: Tree, above: Tree) -> Tree:
-    """Both as one, where `above` wins."""
+    """Both as one, where `above` wins; what is empty there counts as left out."""
     both = dict(below)
     for name, value in above.items():
+        if value is None:
+            continue
         under = both.get(name)
         both[name] = _laid_over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return both
@@ -212,7 +221,7 @@ def _path(error: ErrorDetails) -> tuple[str, ...]:
 
 
 def _told(at: tuple[str, ...], error: ErrorDetails, path: Path | None, from_file: Tree) -> str:
-    variable = next((v for n in range(len(at), 0, -1) for v in variables() if v.is_at(at[:n])), None)
+    variable = next((v for n in range(len(at), 0, -1) for v in variables() if _matches(v.path, at[:n])), None)
     name = variable_name(at if variable is None else at[: len(variable.path)])
     example = f"; for example {name}={variable.example}" if variable and variable.example else ""
     if error["type"] == "missing" and variable:

@@ -7,12 +7,13 @@ The name of a field is the name of its variable: `kafka.bootstrap` is `REGRANT_K
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field, FilePath, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from schemas.secret import Secret
 
+from schemas.secret import Secret
 from service.settings.values import (
     absolute_url,
     broker,
@@ -100,7 +101,7 @@ class Http(Section):
 
 
 class Keys(Section):
-    folder: DirectoryPath = Field(examples=["/etc/regrant/keys"])
+    folder: Path = Field(examples=["/etc/regrant/keys"])
     """The key-encryption keys, one file each, as `regrant keys new` makes them. No key, no start."""
 
 

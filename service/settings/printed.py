@@ -1,5 +1,6 @@
 """What `regrant settings` prints: every setting as it is, and of a secret only whether it is set."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,3 +27,11 @@ def _values(of: Any, path: tuple[str, ...], done: tuple[str, ...]) -> Iterator[t
             yield from _values(provider, path[1:], (*done, name))
     else:
         yield from _values(getattr(of, path[0]), path[1:], (*done, path[0]))
+
+
+def listed(settings: Mapping[str, str], *, as_json: bool) -> str:
+    """Names and what stands beside them, aligned or as a JSON object."""
+    if as_json:
+        return json.dumps(settings, indent=2, ensure_ascii=False)
+    width = max(map(len, settings))
+    return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in settings.items())

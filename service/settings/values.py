@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
+
 from schemas.secret import Secret
 
 _SECONDS = re.compile(r"\d+(\.\d+)?")

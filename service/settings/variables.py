@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
-from schemas.secret import Secret
 
+from schemas.secret import Secret
 from service.settings.model import Settings
 from statemachine.connector import Rules
 
@@ -49,12 +49,6 @@ class Variable:
     @property
     def name(self) -> str:
         return variable_name(self.path)
-
-    def is_at(self, path: Sequence[str]) -> bool:
-        """Whether `path`, which may name a provider, is this setting."""
-        return len(path) == len(self.path) and all(
-            mine in (theirs, ANY_PROVIDER) for mine, theirs in zip(self.path, path, strict=True)
-        )
 
 
 @cache

@@ -204,8 +204,10 @@ class LeasesLost(Exception):
 # Reading.
 
 LOAD = """
-select clock_timestamp() as now, wanted.id as wanted, c.*
-from unnest($1::text[]) as wanted (id) left join connector c on c.connector_id = wanted.id
+select clock.now, wanted.id as wanted, c.*
+from (select clock_timestamp() as now) clock
+left join unnest($1::text[]) as wanted (id) on true
+left join connector c on c.connector_id = wanted.id
 """
 
 
@@ -216,6 +218,8 @@ async def load(
     rows = await connection.fetch(LOAD, ids)
     loaded = {}
     for row in rows:
+        if row["wanted"] is None:
+            continue  # none was named: only the time was asked for
         id_ = ConnectorId(row["wanted"])
         if row["id"] is None:
             loaded[id_] = Loaded(None, 0, shard_of[id_], Connector(id_))

@@ -1,7 +1,7 @@
 """Where key-encryption keys come from. They wrap data keys, and never leave their source.
 
 A file source reads a folder of numbered keys (`1.key`, `2.key`, …: 32 random bytes in base64). The highest number
-wraps; all of them unwrap. The folder is read again when it changes, so that a mounted Secret can be rotated without a restart.
+wraps; all of them unwrap. The folder is read again when it changes, so that a mounted Secret rotates without a restart.
 """
 
 import base64

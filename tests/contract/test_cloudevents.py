@@ -234,3 +234,25 @@ def test_deeply_nested_structured_data_is_refused(depth: int) -> None:
     with pytest.raises(BadRecord) as bad:
         from_record(None, value, [("content-type", b"application/cloudevents+json")])
     assert bad.value.code is DeadLetterCode.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("a b", True),
+        ("ü→𝕏", True),
+        ("a\u00a0b", True),
+        ("", False),
+        ("a\tb", False),
+        ("a\x85", False),
+        ("a\ufffe", False),
+    ],
+)
+def test_an_attribute_holds_any_text_but_control_and_noncharacters(text: str, allowed: bool) -> None:
+    headers = [*COMPLETE, ("ce_note", text.encode())]
+
+    if allowed:
+        assert from_record(None, None, headers).extensions == {"note": text}
+    else:
+        with pytest.raises(BadRecord):
+            from_record(None, None, headers)

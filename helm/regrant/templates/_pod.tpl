@@ -1,0 +1,88 @@
+{{/* What all pods share: the restricted pod security profile, the settings, and Secrets as files. */}}
+
+{{- define "regrant.pod" -}}
+serviceAccountName: {{ include "regrant.fullname" . }}
+automountServiceAccountToken: false
+# A Service named regrant would make REGRANT_PORT and its like, which are no settings.
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{ toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+volumes:
+  - name: tmp
+    emptyDir: {sizeLimit: 64Mi}
+  - name: config
+    configMap: {name: {{ include "regrant.fullname" . }}}
+  - name: secrets
+    projected:
+      defaultMode: 0440
+      sources:
+        {{- with .Values.secrets }}
+        - secret:
+            name: {{ .database.existingSecret }}
+            items: [{key: {{ .database.key }}, path: database/dsn}]
+        {{- if .kafka.existingSecret }}
+        - secret:
+            name: {{ .kafka.existingSecret }}
+            items: [{key: {{ .kafka.key }}, path: kafka/password}]
+        {{- end }}
+        {{- if .jwt.existingSecret }}
+        - secret:
+            name: {{ .jwt.existingSecret }}
+            items: [{key: {{ .jwt.key }}, path: jwt/hs256.key}]
+        {{- end }}
+        {{- range $id, $provider := .providers }}
+        - secret:
+            name: {{ $provider.existingSecret }}
+            items: [{key: {{ $provider.key | default "client_secret" }}, path: providers/{{ $id }}}]
+        {{- end }}
+        {{- end }}
+  - name: keys
+    secret:
+      secretName: {{ .Values.secrets.keys.existingSecret }}
+      defaultMode: 0440
+{{- end }}
+
+{{- define "regrant.container" -}}
+image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+env:
+  - {name: REGRANT_CONFIG, value: /etc/regrant/config/regrant.yaml}
+  - {name: REGRANT_HTTP__HOST, value: 0.0.0.0}
+  - {name: REGRANT_HTTP__PORT, value: "8080"}
+  - {name: REGRANT_DATABASE__DSN_FILE, value: /etc/regrant/secrets/database/dsn}
+  - {name: REGRANT_KEYS__FOLDER, value: /etc/regrant/keys}
+  {{- with .Values.secrets }}
+  {{- if .kafka.existingSecret }}
+  - {name: REGRANT_KAFKA__PASSWORD_FILE, value: /etc/regrant/secrets/kafka/password}
+  {{- end }}
+  {{- if .jwt.existingSecret }}
+  - {name: REGRANT_JWT__HS256_KEY_FILE, value: /etc/regrant/secrets/jwt/hs256.key}
+  {{- end }}
+  {{- range $id, $provider := .providers }}
+  - name: REGRANT_PROVIDERS__{{ $id | upper | replace "-" "_" }}__CLIENT_SECRET_FILE
+    value: /etc/regrant/secrets/providers/{{ $id }}
+  {{- end }}
+  {{- end }}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+  - {name: config, mountPath: /etc/regrant/config, readOnly: true}
+  - {name: secrets, mountPath: /etc/regrant/secrets, readOnly: true}
+  - {name: keys, mountPath: /etc/regrant/keys, readOnly: true}
+{{- end }}

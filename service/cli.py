@@ -1,0 +1,213 @@
+"""The `regrant` command: each of its words loads what it needs and calls one function.
+
+Exit codes: 0 done, 1 not well (doctor, demo), 2 wrong usage or set-up, 3 a part can't be reached; 130 interrupted.
+"""
+
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+Result = TypeVar("Result")
+
+WRONG_SET_UP, UNREACHABLE, INTERRUPTED = 2, 3, 130
+
+app = typer.Typer(
+    name="regrant",
+    help="Brings a broken data connector back to life: the whole re-authentication lifecycle as a service.",
+    no_args_is_help=True,
+    # A traceback with local variables would print secrets.
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="The keys that everything is sealed under.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (REGRANT_CONFIG).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def serve(
+    role: Annotated[Literal["all", "api", "worker"], typer.Option(help="What this process does.")] = "all",
+    config: Config = None,
+) -> None:
+    """Run the service until SIGTERM."""
+    from service.app import serve
+
+    _run(serve(_settings(config), role))
+
+
+@app.command()
+def migrate(config: Config = None) -> None:
+    """Bring the database and the topics to this version. Safe to run from many places at once."""
+    from service.app import migrate
+
+    for line in _run(migrate(_settings(config))):
+        typer.echo(line)
+
+
+@app.command()
+def demo(
+    ci: Annotated[bool, typer.Option("--ci", help="Run the stories without a browser, check them, and end.")] = False,
+    as_json: AsJson = False,
+    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka instead of our own.")] = None,
+    postgres: Annotated[str | None, typer.Option(metavar="DSN", help="Use this database instead of our own.")] = None,
+) -> None:
+    """Show the whole loop on this machine, with a real Kafka and a real PostgreSQL. Ctrl-C ends it."""
+    from service.demo.run import demo
+
+    raise typer.Exit(_run(demo(ci=ci, json=as_json, kafka=kafka, postgres=postgres)))
+
+
+@app.command()
+def simulator(
+    host: str = "127.0.0.1",
+    port_accounts: Annotated[int, typer.Option(help="Of the login pages.")] = 8701,
+    port_oauth: Annotated[int, typer.Option(help="Of the token endpoints.")] = 8702,
+    port_api: Annotated[int, typer.Option(help="Of the company data.")] = 8703,
+    client_id: str | None = None,
+    client_secret: str | None = None,
+    redirect_uri: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
+) -> None:
+    """Play the provider alone: Intuit's pages and endpoints, with faults by switch."""
+    from service.demo.simulator.run import run
+
+    _run(
+        run(
+            host,
+            port_accounts,
+            port_oauth,
+            port_api,
+            client_id=client_id,
+            client_secret=client_secret,
+            redirect_uris=tuple(redirect_uri or ()),
+            announce=typer.echo,
+        )
+    )
+
+
+@app.command()
+def doctor(as_json: AsJson = False, config: Config = None) -> None:
+    """Say what is missing or wrong with this set-up, and how to mend it."""
+    from service.doctor import examine, printed
+    from service.telemetry import set_up_logs
+
+    set_up_logs("critical", "console")  # what the clients would say, the findings say better
+    findings = _run(examine(config))
+    typer.echo(printed(findings, as_json=as_json))
+    raise typer.Exit(0 if all(finding.is_ok for finding in findings) else 1)
+
+
+@app.command()
+def settings(
+    as_json: AsJson = False,
+    names: Annotated[bool, typer.Option("--names", help="List all variables that there are instead.")] = False,
+    config: Config = None,
+) -> None:
+    """Print all settings, without secrets."""
+    from service.settings.printed import listed, printed
+    from service.settings.variables import variables
+
+    shown = {v.name: v.sentence for v in variables()} if names else printed(_settings(config, logs=False))
+    typer.echo(listed(shown, as_json=as_json))
+
+
+@app.command()
+def schemas(
+    name: Annotated[str | None, typer.Argument(help="Print this one, for example asyncapi.json.")] = None,
+) -> None:
+    """List the contracts (JSON Schema, AsyncAPI, OpenAPI), or print one."""
+    from schemas.documents import documents, text
+
+    there = documents()
+    if name is None:
+        typer.echo("\n".join(sorted(there)))
+    elif name in there:
+        typer.echo(text(there[name]), nl=False)
+    else:
+        raise typer.BadParameter(f"there is no {name}: `regrant schemas` lists them")
+
+
+@keys.command("new")
+def keys_new(folder: Path) -> None:
+    """Make the next key in FOLDER; the newest seals from then on. Keep all of them safe: nothing opens without."""
+    from service.vault.keys import generate_key_file
+
+    typer.echo(f"{generate_key_file(folder)} is made: keep a copy where the database's backups are not")
+
+
+def _settings(config: Path | None, *, logs: bool = True) -> "Settings":
+    from service.settings import load
+    from service.telemetry import set_up_logs
+
+    loaded = load(config=config)
+    if logs:
+        set_up_logs(loaded.log.level, loaded.log.format)
+    return loaded
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    import uvloop
+
+    return uvloop.run(work)
+
+
+def main() -> None:
+    """The console script. Errors that an operator can mend are one line; any other shows where it happened."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        told = _told(error)
+        if told is None:
+            raise
+        code, line = told
+        typer.echo(f"regrant: {line}", err=True)
+        sys.exit(code)
+
+
+def _told(error: BaseException) -> tuple[int, str] | None:
+    """The exit code and the line for an error; `None` unless everything in it is known."""
+    told = [_told_one(one) for one in _leaves(error)]
+    return None if None in told else told[0]
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _told_one(error: BaseException) -> tuple[int, str] | None:
+    import asyncpg
+    from aiokafka.errors import KafkaConnectionError
+
+    from service.settings import SettingsError
+    from service.store.migrate import ShardsDiffer
+    from service.telemetry import redacted_text
+    from service.vault.keys import NoKey
+
+    if isinstance(error, SettingsError | NoKey | ShardsDiffer):
+        return WRONG_SET_UP, str(error)
+    line = redacted_text(" ".join(str(error).split()))
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
+            return WRONG_SET_UP, f"REGRANT_DATABASE__DSN: the database refuses us: {line}"
+        case KafkaConnectionError():
+            return UNREACHABLE, f"Kafka can't be reached: {line}; `regrant doctor` looks closer"
+        case ConnectionError() | asyncpg.CannotConnectNowError():
+            return UNREACHABLE, f"can't connect: {line}; `regrant doctor` looks closer"
+        case _:
+            return None
+
+
+if __name__ == "__main__":
+    main()

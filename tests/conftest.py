@@ -1,0 +1,71 @@
+"""What all tests share: real servers, one of each a session; a fresh database and fresh topics a test."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from tests import servers
+
+_DOCKER = "docker"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails the run")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that need Docker are left out, visibly, where no daemon answers: they test a way that isn't taken there."""
+    needing = [item for item in items if item.get_closest_marker(_DOCKER)]
+    if needing and not servers.docker_answers():
+        config.stash[_LEFT_OUT] = [item.nodeid for item in needing]
+        items[:] = [item for item in items if item not in needing]
+
+
+_LEFT_OUT = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for nodeid in config.stash.get(_LEFT_OUT, []):
+        terminalreporter.write_line(f"not collected: {nodeid} (no Docker daemon answers)")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("skipped tests are not allowed here", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL server that lives as long as the session."""
+    with servers.postgres() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """The address of an Apache Kafka broker that lives as long as the session."""
+    with servers.kafka() as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture
+async def database(postgres_server: str) -> AsyncIterator[str]:
+    """The address of an empty database of the test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = await asyncpg.connect(postgres_server)
+    await admin.execute(f"create database {name}")
+    try:
+        yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
+    finally:
+        await admin.execute(f"drop database {name} with (force)")
+        await admin.close()
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """What stands before the test's own topics."""
+    return f"t{uuid.uuid4().hex[:10]}."

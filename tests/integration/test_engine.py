@@ -1,0 +1,254 @@
+"""The door against a real PostgreSQL: what is submitted is stored once, in order, whole or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, Shard, TenantId
+from schemas.lifecycle import ActorKind, Ignored, Outcome, Refused, State
+from schemas.reasons import Reason
+from schemas.records import ConnectorState, Evidence, ProviderError, Transition
+from service.engine.door import Chunk, Engine
+from service.engine.fold import Record, Unreadable, Work
+from service.engine.submission import Actor, Judgement, Submission
+from service.store.batch import FenceLost, OffsetMove
+from service.store.migrate import migrate
+from service.store.pool import Pool, open_pool
+from service.store.shards import claim_partition, unpublished
+from statemachine import Rules
+from statemachine.inputs import Disconnect, Input, Register, StartReauth, SyncFailed, SyncSucceeded
+
+SHARDS = 2
+HOST = Actor(ActorKind.HOST)
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def judge(provider: ProviderId, error: ProviderError) -> Judgement:
+    """Stands for the oauth room's judge, which has its own tests."""
+    return Judgement(Reason.TOKEN_REFUSED, Evidence(at="api", status=error.status))
+
+
+def shard_of(connector: ConnectorId) -> Shard:
+    return Shard(sum(connector.encode()) % SHARDS)
+
+
+@asynccontextmanager
+async def running(dsn: str) -> AsyncIterator[Engine]:
+    """An engine on a migrated database."""
+    pool = await open_pool(dsn)
+    async with pool.acquire() as connection:
+        await migrate(connection, shards=SHARDS)
+    engine = Engine(pool, shards=SHARDS, shard_of=shard_of, rules=Rules(), judge=judge)
+    task = asyncio.create_task(engine.run())
+    try:
+        yield engine
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await pool.close()
+
+
+@pytest.fixture
+async def engine(database: str) -> AsyncIterator[Engine]:
+    async with running(database) as engine:
+        yield engine
+
+
+def register(name: str = "c1", *, tenant: str = "t1", connected: bool = True) -> Register:
+    return Register(
+        connector=ConnectorId(name),
+        tenant=TenantId(tenant),
+        provider=ProviderId("quickbooks-online"),
+        name="Books",
+        connected=connected,
+    )
+
+
+def failed(name: str = "c1", *, minute: int = 1, reason: Reason = Reason.TOKEN_REFUSED) -> SyncFailed:
+    return SyncFailed(connector=ConnectorId(name), occurred=NOW + timedelta(minutes=minute), reason=reason)
+
+
+def succeeded(name: str = "c1", *, minute: int = 2) -> SyncSucceeded:
+    return SyncSucceeded(connector=ConnectorId(name), occurred=NOW + timedelta(minutes=minute))
+
+
+def by_host(input_: Input, tenant: str | None = None) -> Submission:
+    return Submission(input=input_, actor=HOST, tenant=TenantId(tenant) if tenant else None)
+
+
+async def versions(pool: Pool, name: str = "c1") -> list[int]:
+    rows = await pool.fetch(
+        "select t.version from transition t join connector c on c.id = t.connector where connector_id = $1"
+        " order by t.version",
+        name,
+    )
+    return [row["version"] for row in rows]
+
+
+async def test_a_transition_is_one_version_one_row_and_one_record_as_the_contract_says(engine: Engine) -> None:
+    await engine.submit(by_host(register()))
+    receipt = await engine.submit(by_host(failed()))
+    assert (receipt.outcome, receipt.connector.state, receipt.connector.version) == (
+        Outcome.TRANSITION,
+        State.FAILED,
+        2,
+    )
+    entries = [e async for e in _log(engine)]
+    assert [entry.version for entry in entries] == [1, 2]
+    told = Transition.model_validate_json(entries[1].record)
+    assert (told.from_, told.to, told.reason, told.connector.failed_since) == (
+        State.HEALTHY,
+        State.FAILED,
+        Reason.TOKEN_REFUSED,
+        NOW + timedelta(minutes=1),
+    )
+    assert isinstance(told.connector, ConnectorState)
+
+
+async def _log(engine: Engine):  # type: ignore[no-untyped-def]
+    async with engine.pool.acquire() as connection:
+        for shard in range(SHARDS):
+            for entry in await unpublished(connection, Shard(shard), 0, 1000):
+                yield entry
+
+
+async def test_inputs_of_one_connector_from_many_callers_at_once_leave_no_gap_and_no_double(engine: Engine) -> None:
+    await engine.submit(by_host(register()))
+    inputs = [failed(minute=m) if m % 2 else succeeded(minute=m) for m in range(1, 60)]
+    receipts = await asyncio.gather(*(engine.submit(by_host(i)) for i in inputs))
+    moved = sum(receipt.outcome is Outcome.TRANSITION for receipt in receipts)
+    assert await versions(engine.pool) == list(range(1, moved + 2))
+
+
+async def test_two_engines_on_one_database_keep_versions_whole(database: str, engine: Engine) -> None:
+    async with running(database) as other:
+        await engine.submit(by_host(register()))
+        tasks = [
+            (engine if m % 2 else other).submit(by_host(failed(minute=m) if m % 3 else succeeded(minute=m)))
+            for m in range(1, 80)
+        ]
+        receipts = await asyncio.gather(*tasks)
+        moved = sum(receipt.outcome is Outcome.TRANSITION for receipt in receipts)
+        assert await versions(engine.pool) == list(range(1, moved + 2))
+
+
+async def test_a_connector_of_another_tenant_is_unknown(engine: Engine) -> None:
+    await engine.submit(by_host(register(tenant="t1")))
+    receipt = await engine.submit(by_host(Disconnect(connector=ConnectorId("c1")), tenant="t2"))
+    assert (receipt.outcome, receipt.why) == (Outcome.REFUSED, Refused.UNKNOWN_CONNECTOR)
+
+
+async def test_an_ignored_input_is_kept_with_why_for_the_history(engine: Engine) -> None:
+    await engine.submit(by_host(register()))
+    await engine.submit(by_host(succeeded(minute=5)))
+    receipt = await engine.submit(by_host(failed(minute=4)))
+    assert (receipt.outcome, receipt.why) == (Outcome.IGNORED, Ignored.OLDER_RUN)
+    note = await engine.pool.fetchrow("select outcome, why, reason from note")
+    assert dict(note or {}) == {"outcome": "ignored", "why": "older_run", "reason": "token_refused"}
+
+
+async def test_a_failure_that_passes_is_counted_and_kept_but_not_published(engine: Engine) -> None:
+    await engine.submit(by_host(register()))
+    receipt = await engine.submit(by_host(failed(reason=Reason.RATE_LIMITED)))
+    assert (receipt.connector.state, receipt.connector.transient_failures) == (State.HEALTHY, 1)
+    assert await versions(engine.pool) == [1]
+    assert await engine.pool.fetchval("select reason from note") == "rate_limited"
+
+
+async def test_an_attempt_is_opened_with_its_transition(engine: Engine) -> None:
+    await engine.submit(by_host(register()))
+    attempt = AttemptId(uuid4())
+    await engine.submit(by_host(StartReauth(connector=ConnectorId("c1"), attempt=attempt)))
+    row = await engine.pool.fetchrow("select * from attempt")
+    assert row is not None
+    assert (row["attempt_id"], row["completion"], row["ended_at"]) == (attempt, "host", None)
+
+
+# Records: the fence.
+
+
+def records(*inputs: Input | None, first: int = 0, topic: str = "in", partition: int = 0) -> list[Work]:
+    """Inputs as works of a partition; `None` is a record that can't be read."""
+    return [
+        Work(
+            by_host(input_) if input_ is not None else Unreadable("malformed", "not JSON"),
+            record=Record(topic, partition, first + i, b"k", b"\x00raw", [("h", b"\xff")]),
+        )
+        for i, input_ in enumerate(inputs)
+    ]
+
+
+def chunk(works: list[Work], *, epoch: int, first: int = 0) -> Chunk:
+    move = OffsetMove("in", 0, epoch, first, first + len(works))
+    return Chunk(move, works, asyncio.get_running_loop().create_future())
+
+
+async def claimed(engine: Engine) -> int:
+    async with engine.pool.acquire() as connection:
+        return (await claim_partition(connection, "in", 0)).epoch
+
+
+async def test_the_consumed_offset_is_stored_with_what_it_caused(engine: Engine) -> None:
+    one = chunk(records(register(), failed()), epoch=await claimed(engine))
+    await engine.consume(one)
+    await one.stored
+    assert await engine.pool.fetchval("select next_offset from input_partition") == 2
+    assert await versions(engine.pool) == [1, 2]
+
+
+async def test_a_batch_that_is_delivered_again_changes_nothing(engine: Engine) -> None:
+    epoch = await claimed(engine)
+    for _ in range(2):
+        one = chunk(records(register(), failed()), epoch=epoch)
+        await engine.consume(one)
+        await one.stored
+    assert await versions(engine.pool) == [1, 2]
+    assert await engine.pool.fetchval("select count(*) from note") == 0
+
+
+async def test_a_zombie_of_an_older_epoch_loses_at_the_fence(engine: Engine) -> None:
+    old = await claimed(engine)
+    await claimed(engine)
+    zombie = chunk(records(register()), epoch=old)
+    await engine.consume(zombie)
+    with pytest.raises(FenceLost):
+        await zombie.stored
+    assert await engine.pool.fetchval("select count(*) from connector") == 0
+
+
+async def test_a_record_that_cant_be_read_is_a_dead_letter_and_hinders_nobody(engine: Engine) -> None:
+    one = chunk(records(register(), None, failed()), epoch=await claimed(engine))
+    await engine.consume(one)
+    await one.stored
+    letter = await engine.pool.fetchrow("select * from dead_letter")
+    assert letter is not None
+    assert (letter["record_value"], letter["header_values"], letter["code"]) == (b"\x00raw", [b"\xff"], "malformed")
+    assert await versions(engine.pool) == [1, 2]
+
+
+async def test_a_record_that_the_database_itself_refuses_is_buried_alone(engine: Engine) -> None:
+    poison = SyncFailed(connector=ConnectorId("c1"), occurred=NOW, reason=Reason.TOKEN_REFUSED, position="a\x00b")
+    one = chunk(records(register(), register("c2"), poison, failed("c2")), epoch=await claimed(engine))
+    await engine.consume(one)
+    await one.stored
+    assert await engine.pool.fetch("select code, record_offset from dead_letter") == [("broken", 2)]
+    assert (await versions(engine.pool), await versions(engine.pool, "c2")) == ([1], [1, 2])
+    assert await engine.pool.fetchval("select next_offset from input_partition") == 4
+
+
+async def test_a_refused_command_is_a_dead_letter_with_its_reason(engine: Engine) -> None:
+    one = chunk(records(failed("nobody")), epoch=await claimed(engine))
+    await engine.consume(one)
+    await one.stored
+    assert await engine.pool.fetchval("select code from dead_letter") == "unknown_connector"
+
+
+async def test_generations_never_go_back_and_older_ones_are_stale(engine: Engine) -> None:
+    await engine.submit(by_host(register()))
+    late = SyncFailed(connector=ConnectorId("c1"), occurred=NOW, reason=Reason.TOKEN_REFUSED, generation=Generation(7))
+    receipt = await engine.submit(by_host(late))
+    assert receipt.why is Ignored.UNKNOWN_GENERATION
