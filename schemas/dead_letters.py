@@ -14,10 +14,12 @@ class DeadLetterCode(Described):
     WRONG_TOPIC = "wrong_topic", "Its type belongs on another topic."
     WRONG_KEY = "wrong_key", "Its key is missing, or isn't the connector id in its subject."
     SCHEMA = "schema", "A field is missing or wrong; the detail names it."
+    BROKEN = "broken", "It broke the service; a fault of ours, that hinders no other record."
     # It can be read, and the lifecycle refuses it.
     UNKNOWN_CONNECTOR = "unknown_connector", Refused.UNKNOWN_CONNECTOR.sentence
     CONNECTOR_DELETED = "connector_deleted", Refused.CONNECTOR_DELETED.sentence
     ID_TAKEN = "id_taken", Refused.ID_TAKEN.sentence
+    UNKNOWN_PROVIDER = "unknown_provider", Refused.UNKNOWN_PROVIDER.sentence
     VERIFICATION_RUNNING = "verification_running", Refused.VERIFICATION_RUNNING.sentence
     VERSION_MISMATCH = "version_mismatch", Refused.VERSION_MISMATCH.sentence
     LOGIN_DOES_NOT_HELP = "login_does_not_help", Refused.LOGIN_DOES_NOT_HELP.sentence
@@ -26,9 +28,9 @@ class DeadLetterCode(Described):
 class DeadLetterHeader(Described):
     """The headers that are added to a dead letter's own."""
 
-    CODE = "regrant_code", "Why it is a dead letter."
-    DETAIL = "regrant_detail", "What is wrong, in a sentence; never a value out of the record."
-    TOPIC = "regrant_topic", "The topic that it came from."
-    PARTITION = "regrant_partition", "The partition that it came from."
-    OFFSET = "regrant_offset", "Its offset there."
-    FIRST_SEEN = "regrant_first_seen", "When regrant read it first."
+    CODE = "dlq-reason", "Why it is a dead letter."
+    DETAIL = "dlq-detail", "What is wrong, in a sentence; never a value out of the record."
+    TOPIC = "dlq-topic", "The topic that it came from."
+    PARTITION = "dlq-partition", "The partition that it came from."
+    OFFSET = "dlq-offset", "Its offset there."
+    FIRST_SEEN = "dlq-first-seen", "When regrant read it first."

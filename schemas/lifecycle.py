@@ -84,6 +84,7 @@ class Refused(Described):
     UNKNOWN_CONNECTOR = "unknown_connector", "No connector with this id was ever registered."
     CONNECTOR_DELETED = "connector_deleted", "The connector was deleted; its id is never used again."
     ID_TAKEN = "id_taken", "Another connector has this id."
+    UNKNOWN_PROVIDER = "unknown_provider", "This deployment doesn't have the provider."
     VERIFICATION_RUNNING = (
         "verification_running",
         "A sign-in is just being checked; try again in a few seconds.",

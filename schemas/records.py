@@ -18,7 +18,10 @@ ConnectorIdField = Annotated[
 ]
 TenantIdField = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$", description="A customer of the host.")]
 ProviderField = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$", description="The id of a provider's description.")]
-NameField = Annotated[str, Field(min_length=1, max_length=200, description="What people call the connector.")]
+NameField = Annotated[
+    str,
+    Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="What people call the connector."),
+]
 
 
 class Incoming(BaseModel):

@@ -37,17 +37,19 @@ def serve(
     config: Config = None,
 ) -> None:
     """Run the service until SIGTERM."""
+    loaded = _settings(config)
     from service.app import serve
 
-    _run(serve(_settings(config), role))
+    _run(serve(loaded, role))
 
 
 @app.command()
 def migrate(config: Config = None) -> None:
     """Bring the database and the topics to this version. Safe to run from many places at once."""
+    loaded = _settings(config)
     from service.app import migrate
 
-    for line in _run(migrate(_settings(config))):
+    for line in _run(migrate(loaded)):
         typer.echo(line)
 
 

@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from service.kafka.connection import connection
+from service.kafka.clients import make_admin
 from service.kafka.topics import Problem, ensure_topics
 from service.settings import Settings, SettingsError, load
 from service.store.migrate import pending
@@ -166,7 +166,7 @@ async def _kafka(settings: Settings) -> list[Finding]:
     brokers = ", ".join(settings.kafka.bootstrap)
     mend = "start the brokers, or correct REGRANT_KAFKA__BOOTSTRAP, __SECURITY and what belongs to it"
     try:
-        admin = AIOKafkaAdminClient(**connection(settings.kafka), request_timeout_ms=int(PATIENCE_S * 1000))
+        admin = make_admin(settings.kafka)
     except (ssl.SSLError, ValueError) as error:
         return [Finding("kafka", Verdict.FAULT, f"a certificate can't be used: {_text(error)}", mend)]
     try:

@@ -84,11 +84,10 @@ def take_off(d: Draft, i: Disconnect) -> None:
 
 def run_on(d: Draft, i: SyncStarted) -> None:
     d.connector.deadline = d.now + d.rules.sync_run_time
-    d.connector.sync_asks = 0
 
 
 def note_run(d: Draft, i: SyncFailed | SyncSucceeded) -> None:
-    d.connector.last_run = i.run
+    d.connector.last_run = min(i.run, d.now + d.rules.clock_skew)  # a clock in the future must not silence what follows
 
 
 def note_success(d: Draft, i: SyncSucceeded) -> None:
@@ -133,7 +132,7 @@ def recover(d: Draft, i: SyncSucceeded) -> None:
 
 def finish(d: Draft, i: SyncSucceeded) -> None:
     d.connector.reminders = 0
-    d.reason, d.step = Reason.CONNECTED, Step.DATA_FLOWING
+    d.reason, d.step, d.notice = Reason.CONNECTED, Step.DATA_FLOWING, Notice.RECOVERED
 
 
 def fallback_recovers(d: Draft, i: SyncSucceeded) -> None:
@@ -150,8 +149,9 @@ def fallback_fails(d: Draft, i: SyncFailed | RefreshRejected) -> None:
 
 
 def ask_again(d: Draft, i: SyncExpired) -> None:
+    unanswered = d.connector.sync_asks > 0  # else this ends the pause after a failure that passes by itself
     _request_sync(d)
-    d.reason, d.step = Reason.SYNC_DID_NOT_START, Step.CREDENTIAL_SAVED
+    d.reason, d.step = Reason.SYNC_DID_NOT_START if unanswered else None, Step.CREDENTIAL_SAVED
 
 
 def give_up_asking(d: Draft, i: SyncExpired) -> None:
@@ -229,6 +229,8 @@ def end_rejected(d: Draft, i: Rejected) -> None:
     d.step, d.seen = i.step, i.seen
     if i.reason is Reason.WRONG_ACCOUNT:
         d.expected = d.connector.account
+    if i.reason.remedy is Remedy.FIX_CONFIGURATION:
+        d.notice = Notice.OPERATOR_NEEDED
     _end_attempt(d, i.reason)
 
 

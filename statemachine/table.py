@@ -120,8 +120,8 @@ def _syncs() -> Iterator[Row]:
     yield stays(ATTEMPTING, said, do.note_run, do.note_success, do.fallback_recovers)
 
     said, passing = Trigger.SYNC_FAILED, if_.passes_by_itself
-    yield observes(SYNCING, said, do.note_run, do.count_transient, do.pause_then_ask, when=passing)
-    yield observes((HEALTHY, FAILED, *ATTEMPTING), said, do.note_run, do.count_transient, when=passing)
+    yield observes(SYNCING, said, do.note_run, do.note_failure, do.count_transient, do.pause_then_ask, when=passing)
+    yield observes((HEALTHY, FAILED, *ATTEMPTING), said, do.note_run, do.note_failure, do.count_transient, when=passing)
     yield moves((HEALTHY, SYNCING), said, FAILED, do.note_run, do.note_failure, do.fail)
     yield observes(FAILED, said, do.note_run, do.note_failure, when=if_.for_the_known_reason)
     yield stays(FAILED, said, do.note_run, do.note_failure, do.fail)

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
 import structlog
 
 from schemas.ids import ConnectorId, Shard
 from service.engine.fold import Unreadable, Work, fold
 from service.engine.signals import Signal
-from service.engine.submission import Busy, Judge, LeaseLost, Receipt, Submission
+from service.engine.submission import Busy, LeaseLost, ProviderPort, Receipt, Submission
 from service.store.batch import (
     Batch,
     Conflict,
@@ -70,12 +71,12 @@ class Engine:
         shards: int,
         shard_of: Callable[[ConnectorId], Shard],
         rules: Rules,
-        judge: Judge,
+        providers: ProviderPort,
     ) -> None:
         self.pool = pool
         self.rules = rules
         self.shard_of = shard_of
-        self._judge = judge
+        self._providers = providers
         self._queues = {Shard(shard): _Queue() for shard in range(shards)}
         self.logged: dict[Shard, Signal] = {shard: Signal() for shard in self._queues}
         """Set when a shard's log grew, for the relay."""
@@ -156,7 +157,7 @@ class Engine:
         ids = {id_: self.shard_of(id_) for work in works if (id_ := work.connector) is not None}
         async with self.pool.acquire() as connection:
             now, loaded = await load(connection, sorted(ids), ids)
-            batch, receipts = fold(works, loaded, now, self.rules, self._judge)
+            batch, receipts = fold(works, loaded, now, self.rules, self._providers)
             batch.offsets = _moves(chunks)
             logged = {t.shard for t in batch.transitions} | {d.shard for d in batch.dead_letters}
             batch.wake = [shard for shard in logged if shard not in self.relayed]
@@ -205,7 +206,8 @@ class Engine:
         for chunk in chunks:
             if any(isinstance(work.submission, Unreadable) for work in chunk.works):
                 raise error  # not even its dead letter can be stored: that is a fault of ours, so stop
-            poison = [Work(Unreadable("broken", type(error).__name__), record=w.record) for w in chunk.works]
+            code = "id_taken" if isinstance(error, asyncpg.UniqueViolationError) else "broken"
+            poison = [Work(Unreadable(code, type(error).__name__), record=w.record) for w in chunk.works]
             await self._process([], [Chunk(chunk.move, poison, chunk.stored)])
 
     async def _one_by_one(self, chunk: Chunk) -> None:

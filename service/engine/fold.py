@@ -10,8 +10,8 @@ from schemas.lifecycle import Outcome, Refused
 from schemas.records import Evidence
 from service.engine import records
 from service.engine.submission import (
-    Judge,
     NewAttempt,
+    ProviderPort,
     Receipt,
     ReceivedCode,
     ReportedFailure,
@@ -34,7 +34,7 @@ from service.store.batch import (
 )
 from statemachine import Connector, Decision, Input, Rules, decide
 from statemachine.effects import EndAttempt, OpenAttempt, RequestSync, Shred, SwapCredential, Verify
-from statemachine.inputs import SyncFailed
+from statemachine.inputs import Register, SyncFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Work:
 
 
 def fold(
-    works: Sequence[Work], loaded: dict[ConnectorId, Loaded], now: datetime, rules: Rules, judge: Judge
+    works: Sequence[Work], loaded: dict[ConnectorId, Loaded], now: datetime, rules: Rules, providers: ProviderPort
 ) -> tuple[Batch, list[Receipt | None]]:
     """What the inputs do, one after the other, to the connectors that were loaded.
 
@@ -88,7 +88,7 @@ def fold(
             continue
         submission = work.submission
         connector = now_is[submission.input.connector]
-        receipt = _apply(batch, submission, connector, loaded[connector.id], now, rules, judge)
+        receipt = _apply(batch, submission, connector, loaded[connector.id], now, rules, providers)
         now_is[connector.id] = receipt.connector
         if receipt.outcome is Outcome.REFUSED and work.record is not None and receipt.why is not None:
             _bury(batch, work, loaded, now, receipt.why, receipt.why.sentence)
@@ -104,12 +104,12 @@ def _apply(
     loaded: Loaded,
     now: datetime,
     rules: Rules,
-    judge: Judge,
+    providers: ProviderPort,
 ) -> Receipt:
-    refusal = _precondition(submission, connector)
+    refusal = _precondition(submission, connector, providers)
     if refusal is not None:
         return Receipt(Outcome.REFUSED, connector, refusal)
-    submission = _judged(submission, connector, judge)
+    submission = _judged(submission, connector, providers)
     input_ = submission.input
     assert not isinstance(input_, ReportedFailure)
     decision = decide(connector, input_, now, rules)
@@ -125,21 +125,23 @@ def _apply(
     return Receipt(decision.outcome, after, decision.why, after.attempt)
 
 
-def _precondition(submission: Submission, connector: Connector) -> Refused | None:
+def _precondition(submission: Submission, connector: Connector, providers: ProviderPort) -> Refused | None:
     registered = connector.version > 0
     if registered and submission.tenant is not None and submission.tenant != connector.tenant:
         return Refused.UNKNOWN_CONNECTOR
     if submission.if_version is not None and submission.if_version != connector.version:
         return Refused.VERSION_MISMATCH
+    if isinstance(submission.input, Register) and not providers.knows(submission.input.provider):
+        return Refused.UNKNOWN_PROVIDER
     return None
 
 
-def _judged(submission: Submission, connector: Connector, judge: Judge) -> Submission:
+def _judged(submission: Submission, connector: Connector, providers: ProviderPort) -> Submission:
     """The submission with a reported failure turned into one with a reason."""
     reported = submission.input
     if not isinstance(reported, ReportedFailure):
         return submission
-    judgement = judge(connector.provider, reported.error)
+    judgement = providers.judge(connector.provider, reported.error)
     failed = SyncFailed(
         connector=reported.connector,
         occurred=reported.occurred,

@@ -1,9 +1,8 @@
 """What is handed to the engine, and what it answers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol
 
 from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
 from schemas.lifecycle import ActorKind, Ignored, Outcome, Refused, Trigger
@@ -113,5 +112,13 @@ class LeaseLost(Exception):
     """Somebody else took the job over, so this result of it no longer counts."""
 
 
-Judge: TypeAlias = Callable[[ProviderId, ProviderError], Judgement]
-"""Judges a provider's error by the provider's description; the oauth room provides it."""
+class ProviderPort(Protocol):
+    """What the engine asks about providers; the oauth room answers."""
+
+    def knows(self, provider: ProviderId) -> bool:
+        """Whether this deployment has the provider."""
+        ...
+
+    def judge(self, provider: ProviderId, error: ProviderError) -> Judgement:
+        """What a provider's error means, by the provider's description."""
+        ...

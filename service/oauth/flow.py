@@ -11,17 +11,17 @@ from datetime import timedelta
 from typing import TypeAlias
 from uuid import uuid4
 
-from schemas.secret import Secret
-from service.oauth.authorization import authorization_request, hash_of
-from service.oauth.callback import BadCallback, Callback, parse_callback
-from service.oauth.description import ProviderConfig, Providers
-
 from schemas import api
 from schemas.ids import AttemptId, ConnectorId, Generation, TenantId
 from schemas.lifecycle import ActorKind, Outcome, Refused, State
 from schemas.reasons import Reason
+from schemas.records import Account
+from schemas.secret import Secret
 from service.engine.door import Engine
 from service.engine.submission import Actor, NewAttempt, Receipt, ReceivedCode, Submission, Trace
+from service.oauth.authorization import authorization_request, hash_of
+from service.oauth.callback import BadCallback, Callback, parse_callback
+from service.oauth.description import ProviderConfig, Providers
 from service.oauth.keeper import Keeper, Owner
 from service.oauth.window import Begun, Dead, ProviderWords, Returned, WindowView
 from service.store import attempts
@@ -248,7 +248,7 @@ class Flow:
             Submission(input=StartReauth(connector=row.connector, attempt=id_), actor=_person(row), attachment=new)
         )
         if receipt.outcome is Outcome.REFUSED:
-            return _DEAD_OF.get(receipt.why, Dead.UNKNOWN)
+            return _DEAD_OF.get(str(receipt.why), Dead.UNKNOWN)
         async with self._engine.pool.acquire() as connection:
             renewed = await attempts.attempt(connection, id_)
         assert renewed is not None
@@ -328,7 +328,7 @@ def redirect_uri(public_url: str, context: str) -> str:
     return f"{public_url}/oauth/callback/{context}"
 
 
-_DEAD_OF = {
+_DEAD_OF: dict[str, Dead] = {
     Refused.LOGIN_DOES_NOT_HELP: Dead.LOGIN_DOES_NOT_HELP,
     Refused.VERIFICATION_RUNNING: Dead.VERIFICATION_RUNNING,
 }
@@ -369,8 +369,8 @@ def _shown(row: AttemptRow) -> api.Attempt:
         opened_at=row.opened_at,
         expires_at=row.expires_at,
         reason=row.reason,
-        expected_account=api.Account(id=row.expected.id, name=row.expected.name) if row.expected else None,
-        seen_account=api.Account(id=row.seen.id, name=row.seen.name) if row.seen else None,
+        expected_account=Account(id=row.expected.id, name=row.expected.name) if row.expected else None,
+        seen_account=Account(id=row.seen.id, name=row.seen.name) if row.seen else None,
     )
 
 

@@ -7,14 +7,14 @@ No document says whether Intuit revokes one token, or everything that an app has
 from datetime import timedelta
 
 import structlog
-from service.oauth.description import Providers
-from service.oauth.grant import Unavailable
-from service.oauth.outbound import Outbound
 
 from schemas.secret import Secret
 from service.engine.door import Engine
 from service.oauth import grant as oauth
+from service.oauth.description import Providers
+from service.oauth.grant import Unavailable
 from service.oauth.keeper import Keeper, owner_of
+from service.oauth.outbound import Outbound
 from service.store import credentials
 from service.store.credentials import CredentialRow
 from service.store.due import Job, finish, postpone

@@ -12,18 +12,19 @@ from uuid import UUID
 
 import orjson
 import structlog
-from service.oauth.description import Providers
-from service.oauth.grant import Grant, Refusal, Unavailable
-from service.oauth.outbound import Outbound
 
 from schemas import api
 from schemas.ids import ConnectorId, TenantId
 from schemas.lifecycle import ActorKind, State
 from schemas.reasons import Reason
+from schemas.records import Account
 from service.engine.door import Engine
 from service.engine.submission import Actor, Submission
 from service.oauth import grant as oauth
+from service.oauth.description import Providers
+from service.oauth.grant import Grant, Refusal, Unavailable
 from service.oauth.keeper import Keeper, owner_of
+from service.oauth.outbound import Outbound
 from service.oauth.verify import lifetimes_of
 from service.store import credentials
 from service.store.credentials import CredentialRow
@@ -107,7 +108,7 @@ class Tokens:
             access_token=token.reveal(),
             expires_at=row.access_expires_at,
             generation=row.generation,
-            account=api.Account(id=row.account_id, name=row.account_name),
+            account=Account(id=row.account_id, name=row.account_name),
             provider=row.provider,
         )
 

@@ -8,10 +8,6 @@ from dataclasses import replace
 
 import orjson
 import structlog
-from service.oauth.description import ProviderConfig, Providers
-from service.oauth.grant import Grant, Refusal, Unavailable
-from service.oauth.outbound import Outbound
-from service.oauth.verification import Rejection, VerifiedAccount, verify
 
 from schemas.ids import Generation
 from schemas.lifecycle import ActorKind, State, Step
@@ -20,8 +16,12 @@ from schemas.records import Evidence
 from service.engine.door import Engine
 from service.engine.submission import Actor, JobLease, LeaseLost, Submission, Trace
 from service.oauth import grant as oauth
+from service.oauth.description import ProviderConfig, Providers
 from service.oauth.flow import redirect_uri
+from service.oauth.grant import Grant, Refusal, Unavailable
 from service.oauth.keeper import Keeper, Owner, owner_of
+from service.oauth.outbound import Outbound
+from service.oauth.verification import Rejection, VerifiedAccount, verify
 from service.store import attempts, credentials
 from service.store.attempts import AttemptRow
 from service.store.credentials import CredentialRow, Lifetimes

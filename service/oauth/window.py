@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from schemas.secret import Secret
-
 from schemas.ids import AttemptId
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
+from schemas.secret import Secret
 from statemachine.connector import Account
 
 

@@ -36,8 +36,9 @@ def load(environ: Mapping[str, str] = os.environ, config: Path | None = None) ->
     path = config or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
     from_file = _read_file(path) if path else {}
     from_environment = _read_environment(environ)
+    for layer in (from_file, from_environment):
+        _read_secrets(layer)
     given = _laid_over(_laid_over(_empty_sections(), from_file), from_environment)
-    _read_secrets(given)
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -101,9 +102,11 @@ def _read_file(path: Path) -> Tree:
 
 def _where(path: Path, error: Exception) -> str:
     """Which language the file should be in, and on which line it isn't; the line's text may be a secret."""
+    if path.suffix == ".toml":
+        line = re.search(r"at line \d+, column \d+", str(error))
+        return f"TOML ({line[0]})" if line else "TOML"
     mark = getattr(error, "problem_mark", None)
-    line = f" (line {mark.line + 1})" if mark else ""
-    return ("TOML" if path.suffix == ".toml" else "YAML") + line
+    return f"YAML (at line {mark.line + 1}, column {mark.column + 1})" if mark else "YAML"
 
 
 def _check_leaf(leaf: Sequence[str], value: object, path: Path) -> None:

@@ -249,7 +249,7 @@ def test_the_topics_are_those_of_the_channels_and_their_dead_letters() -> None:
         *(channel.topic for channel in CHANNELS),
         *(channel.dead_letters for channel in INPUTS),
     }
-    code = document["components"]["messages"]["dead_letter"]["headers"]["properties"]["regrant_code"]
+    code = document["components"]["messages"]["dead_letter"]["headers"]["properties"]["dlq-reason"]
     assert code["enum"] == [member.value for member in DeadLetterCode]
 
 

@@ -139,9 +139,8 @@ def lay_out(volume: Document, documents: list[Document], folder: Path) -> None:
 
 def test_selectors_select_the_pods_that_they_mean() -> None:
     documents = rendered({})
-    labels = {
-        d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"] for d in of_kind(documents, "Deployment")
-    }
+    deployments = of_kind(documents, "Deployment")
+    labels = {d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"] for d in deployments}
 
     def selected(by: Document) -> list[str]:
         return [name for name, having in labels.items() if by.items() <= having.items()]

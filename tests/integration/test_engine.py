@@ -24,12 +24,17 @@ from statemachine.inputs import Disconnect, Input, Register, StartReauth, SyncFa
 
 SHARDS = 2
 HOST = Actor(ActorKind.HOST)
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-def judge(provider: ProviderId, error: ProviderError) -> Judgement:
+class AnyProvider:
     """Stands for the oauth room's judge, which has its own tests."""
-    return Judgement(Reason.TOKEN_REFUSED, Evidence(at="api", status=error.status))
+
+    def knows(self, provider: ProviderId) -> bool:
+        return True
+
+    def judge(self, provider: ProviderId, error: ProviderError) -> Judgement:
+        return Judgement(Reason.TOKEN_REFUSED, Evidence(at="api", status=error.status))
 
 
 def shard_of(connector: ConnectorId) -> Shard:
@@ -42,7 +47,7 @@ async def running(dsn: str) -> AsyncIterator[Engine]:
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
         await migrate(connection, shards=SHARDS)
-    engine = Engine(pool, shards=SHARDS, shard_of=shard_of, rules=Rules(), judge=judge)
+    engine = Engine(pool, shards=SHARDS, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
     task = asyncio.create_task(engine.run())
     try:
         yield engine

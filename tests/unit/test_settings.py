@@ -141,6 +141,19 @@ def test_secrets_come_from_files(complete: Environ, tmp_path: Path) -> None:
     assert settings.providers["quickbooks-online"].client_secret.reveal() == "the client's secret"
 
 
+def test_a_secret_s_variable_goes_before_its_file_in_the_settings_file(complete: Environ, tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_text("postgresql://from-the-file/regrant")
+    (tmp_path / "regrant.yaml").write_text(f"database: {{dsn_file: {tmp_path / 'dsn'}}}")
+    complete["REGRANT_CONFIG"] = str(tmp_path / "regrant.yaml")
+    assert load(complete).database.dsn.reveal() == complete.pop("REGRANT_DATABASE__DSN")
+    assert load(complete).database.dsn.reveal() == "postgresql://from-the-file/regrant"
+
+
+def test_toml_that_isn_t_is_told_with_its_line_and_not_its_text(refusal: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "regrant.toml").write_text(f"[database]\ndsn = {PLANTED}\n")
+    assert "isn't TOML (at line 2" in refusal(REGRANT_CONFIG=str(tmp_path / "regrant.toml"))
+
+
 def test_a_file_of_a_secret_that_is_missing_or_empty_is_told(
     refusal: Callable[..., str], complete: Environ, tmp_path: Path
 ) -> None:
@@ -209,7 +222,7 @@ def test_a_variable_goes_before_the_file_and_the_file_before_the_default(
         ("rules: {attempt_times: PT1M}", "did you mean rules.attempt_time?"),
         ("http: {port: many}", "REGRANT_HTTP__PORT in"),
         ("http: 8080", "http in"),
-        ("kafka: [", "isn't YAML (line"),
+        ("kafka: [", "isn't YAML (at line"),
         ("just text", "must hold sections"),
     ],
 )

@@ -1,0 +1,239 @@
+"""The composition: from settings to a running service. The only file that knows every room."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Literal
+
+import asyncpg
+import structlog
+from aiohttp import web
+
+from schemas.ids import ConnectorId, ProviderId, Shard
+from service.engine.deadlines import fire_deadlines
+from service.engine.door import Engine
+from service.engine.jobs import Handler, run_jobs
+from service.kafka.clients import make_admin, make_consumer, make_producer
+from service.kafka.published import Publication
+from service.kafka.topics import ensure_topics, partition_of
+from service.kafka.work import Worker
+from service.oauth.description import BadDescription, ProviderConfig, Providers, load_descriptions
+from service.oauth.flow import Flow, FlowSettings
+from service.oauth.keeper import Keeper
+from service.oauth.outbound import Outbound
+from service.oauth.retire import Retirer
+from service.oauth.tokens import Tokens
+from service.oauth.verdict import ReportedErrors
+from service.oauth.verify import Verifier
+from service.settings import Settings
+from service.store import migrate as migrations
+from service.store.pool import Pool, open_pool
+from service.vault.keys import FileKeySource
+from service.vault.vault import Vault
+
+log = structlog.get_logger()
+
+Role = Literal["all", "api", "worker"]
+
+HANDOFF_LIFETIME = timedelta(minutes=10)
+DRAIN_S = 20.0
+"""How long callbacks and jobs under way may take after SIGTERM: a lost code costs a person a login."""
+PARTITIONS_EVERY_S = 6 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The assembled parts."""
+
+    settings: Settings
+    pool: Pool
+    engine: Engine
+    flow: Flow
+    tokens: Tokens
+    providers: Providers
+    handlers: dict[str, Handler]
+
+
+class NotMigrated(Exception):
+    """The database isn't of this version."""
+
+    def __init__(self, pending: Sequence[str]) -> None:
+        super().__init__(f"the database lacks {', '.join(pending)}: run `regrant migrate` first")
+
+
+@asynccontextmanager
+async def assemble(settings: Settings) -> AsyncIterator[Service]:
+    """All parts that every role needs, from the settings. Nothing runs yet. No key, no start."""
+    vault = Vault(FileKeySource(settings.keys.folder))
+    providers = provider_configs(settings)
+    pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
+    try:
+        async with pool.acquire() as connection:
+            if pending := await migrations.pending(connection):
+                raise NotMigrated(pending)
+        async with Outbound() as outbound:
+            yield _put_together(settings, pool, vault, providers, outbound)
+    finally:
+        await pool.close()
+
+
+def _put_together(settings: Settings, pool: Pool, vault: Vault, providers: Providers, outbound: Outbound) -> Service:
+    def shard_of(connector: ConnectorId) -> Shard:
+        return Shard(partition_of(connector.encode(), settings.shards))
+
+    engine = Engine(
+        pool,
+        shards=settings.shards,
+        shard_of=shard_of,
+        rules=settings.rules,
+        providers=ReportedErrors(providers),
+    )
+    keeper = Keeper(vault)
+    public_url = settings.http.public_url
+    flow_settings = FlowSettings(
+        public_url, HANDOFF_LIFETIME, frozenset(settings.web.return_urls), settings.web.completion_url
+    )
+    flow = Flow(engine, keeper, providers, flow_settings)
+    retirer = Retirer(engine, keeper, providers, outbound)
+    verifier = Verifier(engine, keeper, providers, outbound, public_url)
+    handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
+    tokens = Tokens(engine, keeper, providers, outbound)
+    return Service(settings, pool, engine, flow, tokens, providers, handlers)
+
+
+def provider_configs(settings: Settings) -> Providers:
+    """The providers that the settings name, with their descriptions. Raises `BadDescription`."""
+    descriptions = load_descriptions(*settings.provider_folders)
+    configs = {}
+    for name, provider in settings.providers.items():
+        description = descriptions.get(ProviderId(name))
+        if description is None:
+            raise BadDescription(f"there is no provider {name}: there are {', '.join(sorted(descriptions))}")
+        if provider.environment not in description.environments:
+            known = ", ".join(sorted(description.environments))
+            raise BadDescription(f"{name} has no environment {provider.environment}: it has {known}")
+        configs[ProviderId(name)] = ProviderConfig(
+            description,
+            provider.client_id,
+            provider.client_secret,
+            provider.environment,
+            provider.hosts,
+            provider.allow_loopback_http,
+        )
+    return Providers(configs)
+
+
+async def migrate(settings: Settings) -> list[str]:
+    """Brings the database and the topics to this version; returns what was done, in lines."""
+    connection = await asyncpg.connect(settings.database.dsn.reveal(), timeout=10)
+    try:
+        lines = [f"applied {name}" for name in await migrations.migrate(connection, shards=settings.shards)]
+    finally:
+        await connection.close()
+    kafka = settings.kafka
+    admin = make_admin(kafka)
+    await admin.start()
+    try:
+        findings = await ensure_topics(
+            admin, settings.shards, kafka.replication, kafka.create_topics, kafka.topic_prefix
+        )
+    finally:
+        await admin.close()
+    if faults := [f"{finding.topic} {finding.sentence}" for finding in findings if finding.is_fault]:
+        raise TopicsUnfit("; ".join(faults))
+    return [*lines, *(f"{finding.topic} {finding.sentence}" for finding in findings)] or ["nothing to do"]
+
+
+class TopicsUnfit(Exception):
+    """The topics aren't as they must be; the message names each and how to mend it."""
+
+
+async def serve(settings: Settings, role: Role) -> None:
+    """Runs until SIGTERM or SIGINT; a second one ends the process at once."""
+    async with assemble(settings) as service:
+        stop = _on_signals()
+        draining = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            engine = tasks.create_task(service.engine.run(), name="engine")
+            jobs = tasks.create_task(run_jobs(service.engine, service.handlers), name="jobs")
+            background = [tasks.create_task(_keep_partitions(service.pool), name="partitions")]
+            if role in ("all", "worker"):
+                background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
+                background.append(tasks.create_task(_worker(service).run(), name="worker"))
+            runner = await _listen(service, role, draining)
+            log.info("serving", role=role, port=settings.http.port)
+            await stop.wait()
+            log.info("draining")
+            draining.set()
+            await _drain(runner, background, jobs, engine)
+        log.info("stopped")
+
+
+async def _drain(
+    runner: web.AppRunner,
+    background: Sequence["asyncio.Task[None]"],
+    jobs: "asyncio.Task[None]",
+    engine: "asyncio.Task[None]",
+) -> None:
+    """Callers first, then what feeds the engine, then jobs, and the engine last: all of them still use it."""
+    await runner.cleanup()
+    for task in background:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+    jobs.cancel()
+    await asyncio.wait([jobs], timeout=DRAIN_S)
+    engine.cancel()
+
+
+def _worker(service: Service) -> Worker:
+    settings = service.settings
+    publication = Publication(settings.kafka.topic_prefix, settings.http.public_url)
+    return Worker(
+        service.engine,
+        publication,
+        partial(make_consumer, settings.kafka),
+        partial(make_producer, settings.kafka),
+        settings.database.dsn.reveal(),
+    )
+
+
+async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.AppRunner:
+    """Opens the port: probes for every role, the API and the window for those that serve them."""
+    runner = web.AppRunner(web_app(service, role, draining), access_log=None, shutdown_timeout=DRAIN_S)
+    await runner.setup()
+    await web.TCPSite(runner, service.settings.http.host, service.settings.http.port).start()
+    return runner
+
+
+def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Application:
+    """The HTTP side of a role."""
+    raise NotImplementedError
+
+
+async def _keep_partitions(pool: Pool) -> None:
+    """Makes the log's next partitions long before they are needed."""
+    while True:
+        async with pool.acquire() as connection:
+            await migrations.ensure_partitions(connection)
+        await asyncio.sleep(PARTITIONS_EVERY_S)
+
+
+def _on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        if stop.is_set():
+            log.warning("stopped_at_once")
+            raise SystemExit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):  # not on this platform
+            loop.add_signal_handler(number, asked)
+    return stop

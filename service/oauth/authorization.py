@@ -1,0 +1,50 @@
+"""The authorization request (RFC 6749 4.1.1, RFC 7636): what the browser is sent to the provider with."""
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from schemas.secret import Secret
+from service.oauth.description import ProviderConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """An address to go to, and what must be remembered to recognise the answer."""
+
+    url: str
+    """Holds the state: it goes to the browser only."""
+    state: Secret
+    verifier: Secret
+    nonce: str
+
+
+def authorization_request(config: ProviderConfig, redirect_uri: str) -> AuthorizationRequest:
+    """A request with a state of 256 random bits, PKCE S256 (always), and a nonce.
+
+    What is protected is set last: nothing in a description can replace it.
+    """
+    description = config.description
+    state, verifier, nonce = (secrets.token_urlsafe(32) for _ in range(3))
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    query = {
+        **description.authorization_parameters,
+        "client_id": config.client_id,
+        "response_type": "code",
+        "scope": description.scope_separator.join(description.scopes),
+        "redirect_uri": redirect_uri,
+        "state": state,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    if "openid" in description.scopes:
+        query["nonce"] = nonce
+    url = f"{config.address(description.authorization_endpoint)}?{urlencode(query)}"
+    return AuthorizationRequest(url, Secret(state), Secret(verifier), nonce)
+
+
+def hash_of(secret: Secret) -> bytes:
+    """SHA-256 of a random secret: what is stored in its place."""
+    return hashlib.sha256(secret.reveal().encode()).digest()

@@ -1,0 +1,87 @@
+"""The callback (RFC 6749 4.1.2): strict about what comes back, since anybody can send it."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from schemas.reasons import Reason
+from schemas.secret import Secret
+from service.oauth.description import Description
+
+MAX_QUERY = 8192
+MAX_VALUE = 4096
+
+_TEXT = re.compile(r"[\x21-\x7e]+")  # RFC 6749 appendix A: VSCHAR; none of ours needs a space
+
+
+class BadCallback(Exception):
+    """The query isn't an answer to an authorization request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A code, or a refusal, for the request that `state` names."""
+
+    state: Secret
+    code: Secret | None
+    refusal: Reason | None
+    claimed_account: str | None
+    """Which account the provider's redirect says; anybody can edit it."""
+    iss: str | None
+
+
+def parse_callback(description: Description, raw_query: str) -> Callback:
+    """Reads the raw query. Raises `BadCallback` when a value is missing, empty, doubled, too long or no plain text."""
+    values = _values(raw_query)
+    state, code, error = values.get("state"), values.get("code"), values.get("error")
+    if state is None:
+        raise BadCallback("no state")
+    if (code is None) == (error is None):
+        raise BadCallback("either a code or an error")
+    claimed = None
+    if description.identity.callback_parameter is not None:
+        claimed = values.get(description.identity.callback_parameter)
+        if claimed is not None and not re.fullmatch(description.identity.pattern, claimed, re.ASCII):
+            raise BadCallback("no account id")
+    return Callback(
+        Secret(state), Secret(code) if code else None, _refusal(error) if error else None, claimed, values.get("iss")
+    )
+
+
+_OUR_FAULT = ("invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "invalid_client")
+
+
+def _refusal(error: str) -> Reason:
+    """What an authorization error means (RFC 6749 4.1.2.1)."""
+    if error == "access_denied":
+        return Reason.ACCESS_DENIED
+    return Reason.CLIENT_REJECTED if error in _OUR_FAULT else Reason.PROVIDER_REFUSED
+
+
+_READ = ("state", "code", "error", "iss")
+_FREE_TEXT = ("error_description", "error_uri", "scope", "session_state")
+
+
+def _values(raw_query: str) -> dict[str, str]:
+    if len(raw_query) > MAX_QUERY:
+        raise BadCallback("too long")
+    values: dict[str, str] = {}
+    for pair in filter(None, raw_query.split("&")):
+        name, _, raw = pair.partition("=")
+        name = _decoded(name)
+        if name in values:
+            raise BadCallback("a parameter twice")
+        value = _decoded(raw)
+        if name not in _FREE_TEXT and (len(value) > MAX_VALUE or not _TEXT.fullmatch(value)):
+            if name in _READ or value == "":
+                raise BadCallback("a value that can't be")
+            value = ""
+        values[name] = value
+    return values
+
+
+def _decoded(raw: str) -> str:
+    try:
+        return unquote_to_bytes(raw.replace("+", " ")).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadCallback("not UTF-8") from error

@@ -1,0 +1,187 @@
+"""The token endpoint: exchange (RFC 6749 4.1.3), refresh (6), revocation (RFC 7009). Each call is made once."""
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import quote_plus
+
+import orjson
+
+from schemas.reasons import Reason
+from schemas.records import Evidence
+from schemas.secret import Secret
+from service.oauth.description import ProviderConfig
+from service.oauth.outbound import Answer, NoAnswer, Outbound
+from service.oauth.verdict import judge
+
+LONGEST = timedelta(days=3660)
+"""No lifetime longer than ten years is believed."""
+LONGEST_WAIT = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a provider issued. Lifetimes are from now, where the answer told them."""
+
+    access_token: Secret
+    refresh_token: Secret | None = None
+    id_token: Secret | None = None
+    access_expires_in: timedelta | None = None
+    refresh_expires_in: timedelta | None = None
+    hard_expires_in: timedelta | None = None
+    scope: str | None = None
+    """As the answer says (RFC 6749 5.1); `None`: as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The provider said no."""
+
+    reason: Reason
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """No answer that means anything: try again, unless what was sent may be sent only once."""
+
+    reason: Reason
+    sent: bool
+    retry_after: timedelta | None = None
+    status: int | None = None
+    request_id: str | None = None
+
+
+async def exchange(
+    outbound: Outbound, config: ProviderConfig, *, code: Secret, verifier: Secret, redirect_uri: str
+) -> Grant | Refusal | Unavailable:
+    """Redeems a code. To be called at most once a code, unless the outcome says that nothing was sent."""
+    form = {
+        "grant_type": "authorization_code",
+        "code": code.reveal(),
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier.reveal(),
+    }
+    return await _token_request(outbound, config, form)
+
+
+async def refresh(outbound: Outbound, config: ProviderConfig, refresh_token: Secret) -> Grant | Refusal | Unavailable:
+    """A new access token, and the refresh token that counts from now on where the answer has one."""
+    return await _token_request(
+        outbound, config, {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+    )
+
+
+async def revoke(outbound: Outbound, config: ProviderConfig, token: Secret) -> Unavailable | None:
+    """Revokes a token. `None`: done, or there is nothing left to be done."""
+    description = config.description
+    if description.revocation_endpoint is None:
+        return None
+    headers = {"Accept": "application/json", **_client_authentication(config)}
+    body = {"token": token.reveal()}
+    as_json = description.revocation_body == "json"
+    answer = await outbound.call(
+        config,
+        "token",
+        "POST",
+        config.address(description.revocation_endpoint),
+        headers=headers,
+        form=None if as_json else {**body, **_client_in_body(config)},
+        json=body if as_json else None,
+    )
+    if isinstance(answer, NoAnswer) or answer.status == 429 or answer.status >= 500:
+        return _unavailable(config, answer)
+    return None
+
+
+async def _token_request(
+    outbound: Outbound, config: ProviderConfig, form: Mapping[str, str]
+) -> Grant | Refusal | Unavailable:
+    description = config.description
+    answer = await outbound.call(
+        config,
+        "token",
+        "POST",
+        config.address(description.token_endpoint),
+        headers={"Accept": "application/json", **description.token_headers, **_client_authentication(config)},
+        form={**form, **_client_in_body(config)},
+    )
+    if isinstance(answer, NoAnswer):
+        return _unavailable(config, answer)
+    if answer.status == 200 and (grant := _grant(config, answer)) is not None:
+        return grant
+    verdict = judge(description, "token", answer.status, answer.text)
+    if verdict.verdict == "transient":
+        return _unavailable(config, answer)
+    evidence = Evidence(at="token", status=answer.status, code=verdict.code, request_id=answer.request_id)
+    return Refusal(verdict.reason, evidence)
+
+
+def _grant(config: ProviderConfig, answer: Answer) -> Grant | None:
+    """The grant in an answer; `None` when there is none: an answer without an access token replaces nothing."""
+    try:
+        told = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(told, dict) or (access := _token(told, "access_token")) is None:
+        return None
+    lifetimes = config.description.lifetimes
+    scope = told.get("scope")
+    return Grant(
+        access_token=access,
+        refresh_token=_token(told, "refresh_token"),
+        id_token=_token(told, "id_token"),
+        access_expires_in=_seconds(told, "expires_in"),
+        refresh_expires_in=_seconds(told, lifetimes.refresh_idle_field),
+        hard_expires_in=_seconds(told, lifetimes.refresh_hard_field),
+        scope=scope if isinstance(scope, str) and scope else None,
+    )
+
+
+def _token(told: Mapping[str, object], name: str) -> Secret | None:
+    value = told.get(name)
+    return Secret(value) if isinstance(value, str) and 0 < len(value) <= 16_384 and "\x00" not in value else None
+
+
+def _seconds(told: Mapping[str, object], name: str | None) -> timedelta | None:
+    """A lifetime in seconds, also as text; `None` for anything that is none."""
+    value = told.get(name) if name else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        return None
+    if not math.isfinite(seconds) or seconds <= 0:
+        return None
+    return min(timedelta(seconds=min(seconds, LONGEST.total_seconds())), LONGEST)
+
+
+def _unavailable(config: ProviderConfig, answer: Answer | NoAnswer) -> Unavailable:
+    if isinstance(answer, NoAnswer):
+        return Unavailable(Reason.NETWORK_ERROR, answer.sent)
+    return unavailable_of(config, answer)
+
+
+def unavailable_of(config: ProviderConfig, answer: Answer) -> Unavailable:
+    """What to tell of an answer that only asks for patience."""
+    reason = judge(config.description, "token", answer.status, answer.text).reason
+    wait = answer.headers.get("Retry-After", "")
+    retry_after = min(timedelta(seconds=min(int(wait), 86_400)), LONGEST_WAIT) if wait.isdecimal() else None
+    return Unavailable(reason, True, retry_after, answer.status, answer.request_id)
+
+
+def _client_authentication(config: ProviderConfig) -> dict[str, str]:
+    """RFC 6749 2.3.1: both parts form-encoded, then Basic."""
+    if config.description.token_endpoint_auth_method != "client_secret_basic":  # noqa: S105 - a method
+        return {}
+    pair = f"{quote_plus(config.client_id)}:{quote_plus(config.client_secret.reveal())}"
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def _client_in_body(config: ProviderConfig) -> dict[str, str]:
+    if config.description.token_endpoint_auth_method != "client_secret_post":  # noqa: S105 - a method
+        return {}
+    return {"client_id": config.client_id, "client_secret": config.client_secret.reveal()}
