@@ -18,8 +18,8 @@ Json = dict[str, Any]  # Any: what JSON can hold
 
 
 def encode(value: object) -> str:
-    """Compact JSON; times as RFC 3339."""
-    return orjson.dumps(value).decode()
+    """Compact JSON; times as RFC 3339. The default is for asyncpg's own kind of UUID."""
+    return orjson.dumps(value, default=str).decode()
 
 
 def account(account_: Account | None) -> Json | None:

@@ -1,7 +1,8 @@
 """The person's way: handoff, button, provider, callback, and the host's confirmation.
 
-Nothing here decides about a connector: it finds the attempt, checks the browser, and hands inputs to the engine.
-A GET changes nothing; a code is sealed before anything else happens to it.
+Nothing here decides about a connector: it finds the attempt, checks the browser, and hands inputs to the engine
+(never while it holds a connection of the pool, which the engine needs, too). A GET changes nothing; a code is sealed
+before anything else happens to it.
 """
 
 import hmac
@@ -189,10 +190,10 @@ class Flow:
             if not _same_browser(row, browser):
                 await _refused(connection, row, "callback_of_another_browser")
                 return Dead.NOT_THIS_BROWSER
-            if not _awaited(row):
-                return Returned(row.attempt)
-            if callback.code is not None:
-                return await self._received(connection, row, callback)
+        if not _awaited(row):
+            return Returned(row.attempt)
+        if callback.code is not None:
+            return await self._received(row, callback, callback.code)
         reason = callback.refusal or Reason.PROVIDER_REFUSED
         await self._engine.submit(
             Submission(
@@ -271,19 +272,20 @@ class Flow:
         )
         return Begun(row.attempt, made.url, browser), request
 
-    async def _received(self, connection: Connection, row: AttemptRow, callback: Callback) -> Returned:
+    async def _received(self, row: AttemptRow, callback: Callback, given: Secret) -> Returned:
         """A code came: it is redeemed, or, where it would pin a new account, kept until the host confirms."""
-        assert callback.code is not None
-        key = await self._keeper.key_of(connection, row.pk)
-        sealed = await self._keeper.seal(key, _owner(row), f"code.{row.attempt}", callback.code)
+        async with self._engine.pool.acquire() as connection:
+            key = await self._keeper.key_of(connection, row.pk)
+        sealed = await self._keeper.seal(key, _owner(row), f"code.{row.attempt}", given)
         if row.completion == "browser":
             code = ReceivedCode(sealed=sealed, data_key=key.id, claimed_account=callback.claimed_account)
             await self._submit_grant(row, code, _person(row), Trace())
             return Returned(row.attempt)
         token = Secret(secrets.token_urlsafe(32))
-        held = await attempts.hold_code(
-            connection, row.attempt, sealed, key.id, callback.claimed_account, hash_of(token)
-        )
+        async with self._engine.pool.acquire() as connection:
+            held = await attempts.hold_code(
+                connection, row.attempt, sealed, key.id, callback.claimed_account, hash_of(token)
+            )
         if not held or self._settings.completion_url is None:
             return Returned(row.attempt)
         query = f"?attempt_id={row.attempt}&completion_token={token.reveal()}"

@@ -65,14 +65,14 @@ class Verifier:
 
     async def _exchange(self, job: Job, row: AttemptRow, config: ProviderConfig) -> tuple[CredentialRow, Grant] | None:
         """The grant, stored; `None` when the result is handed in already."""
+        if row.exchange_begun_at is not None:
+            # Whoever began it is gone, and nothing was stored: whether the code was redeemed can't be known.
+            await self._reject(job, row, Reason.EXCHANGE_INTERRUPTED, Step.RETURNED)
+            return None
+        assert row.data_key is not None and row.code_sealed is not None and row.verifier_sealed is not None
         async with self._engine.pool.acquire() as connection:
-            if row.exchange_begun_at is not None:
-                # Whoever began it is gone, and nothing was stored: whether the code was redeemed can't be known.
-                await self._reject(job, row, Reason.EXCHANGE_INTERRUPTED, Step.RETURNED)
-                return None
             if not await attempts.begin_exchange(connection, row.attempt, job.id, job.lease):
                 raise LeaseLost
-            assert row.data_key is not None and row.code_sealed is not None and row.verifier_sealed is not None
             key = await credentials.data_key_by_id(connection, row.data_key)
         assert key is not None
         owner = Owner(row.pk, row.tenant, row.connector, "", Generation(row.generation))
