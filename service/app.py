@@ -18,6 +18,11 @@ from schemas.ids import ConnectorId, ProviderId, Shard
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
 from service.engine.jobs import Handler, run_jobs
+from service.http.access import access_log
+from service.http.api import build_api
+from service.http.auth import Authenticator
+from service.http.context import LARGEST_BODY, Parts
+from service.http.health import Probes, add_documents
 from service.kafka.clients import make_admin, make_consumer, make_producer
 from service.kafka.published import Publication
 from service.kafka.topics import ensure_topics, partition_of
@@ -35,6 +40,7 @@ from service.store import migrate as migrations
 from service.store.pool import Pool, open_pool
 from service.vault.keys import FileKeySource
 from service.vault.vault import Vault
+from service.web.routes import build_web
 
 log = structlog.get_logger()
 
@@ -124,6 +130,7 @@ def provider_configs(settings: Settings) -> Providers:
             provider.environment,
             provider.hosts,
             provider.allow_loopback_http,
+            provider.extra_scopes,
         )
     return Providers(configs)
 
@@ -211,8 +218,26 @@ async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.
 
 
 def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Application:
-    """The HTTP side of a role."""
-    raise NotImplementedError
+    """The HTTP side of a role: probes for all, the API and the window where people and hosts come."""
+    app = web.Application(middlewares=[access_log], client_max_size=LARGEST_BODY)
+    Probes(service.pool, draining.is_set).add_to(app)
+    if role == "worker":
+        return app
+    settings, public_url = service.settings, service.settings.http.public_url
+    parts = Parts(service.engine, service.flow, service.tokens, service.providers, service.pool, public_url)
+    build_api(app, parts, Authenticator(settings.jwt))
+    add_documents(app)
+    build_web(
+        app,
+        flow=service.flow,
+        public_url=public_url,
+        host_name=settings.web.host_name,
+        frame_ancestors=settings.web.frame_ancestors,
+        return_urls=settings.web.return_urls,
+        host_origin=settings.web.host_origin,
+        development=settings.development,
+    )
+    return app
 
 
 async def _keep_partitions(pool: Pool) -> None:

@@ -84,9 +84,11 @@ class Rules:
     backoff_base: timedelta = timedelta(seconds=1)
     """The first pause before the provider is asked again; it doubles each time."""
     backoff_cap: timedelta = timedelta(minutes=1)
+    """The longest pause before the provider is asked again."""
     sync_pause_base: timedelta = timedelta(minutes=1)
     """The first pause before a sync that failed transiently is asked for again; it doubles each time."""
     sync_pause_cap: timedelta = timedelta(hours=1)
+    """The longest pause before such a sync is asked for again."""
     reminders: tuple[timedelta, ...] = field(
         default=(timedelta(days=1), timedelta(days=3), timedelta(days=7)),
     )

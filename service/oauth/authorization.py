@@ -33,13 +33,13 @@ def authorization_request(config: ProviderConfig, redirect_uri: str) -> Authoriz
         **description.authorization_parameters,
         "client_id": config.client_id,
         "response_type": "code",
-        "scope": description.scope_separator.join(description.scopes),
+        "scope": description.scope_separator.join(config.scopes),
         "redirect_uri": redirect_uri,
         "state": state,
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    if "openid" in description.scopes:
+    if "openid" in config.scopes:
         query["nonce"] = nonce
     url = f"{config.address(description.authorization_endpoint)}?{urlencode(query)}"
     return AuthorizationRequest(url, Secret(state), Secret(verifier), nonce)

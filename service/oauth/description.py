@@ -172,6 +172,13 @@ class ProviderConfig:
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Other origins in place of the provider's, by host, or by host and the beginning of a path."""
     allow_loopback_http: bool = False
+    extra_scopes: tuple[str, ...] = ()
+    """Asked for beside the description's."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Everything that is asked for."""
+        return (*self.description.scopes, *self.extra_scopes)
 
     def address(self, url: str, **values: str) -> str:
         """An address of the description, with the environment's names filled in and the deployment's hosts in place."""

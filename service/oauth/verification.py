@@ -149,7 +149,7 @@ async def _role(
 ) -> Rejection | Unavailable | None:
     """Nothing, when the person is an admin or it can't be asked: then the provider itself enforces it."""
     probe = config.description.admin.probe
-    scopes = config.description.scopes if grant.scope is None else re.split(r"[ ,]+", grant.scope)
+    scopes = config.scopes if grant.scope is None else re.split(r"[ ,]+", grant.scope)
     if probe is None or probe.scope not in scopes:
         return None
     url = config.address(probe.url, account=account)

@@ -150,6 +150,10 @@ class Provider(Section):
     """The app's secret."""
     environment: str = Field("production", examples=["sandbox"])
     """Which environment of the provider's description is used."""
+    extra_scopes: Annotated[tuple[str, ...], BeforeValidator(items)] = Field(
+        (), examples=["com.intuit.identity.user.roles.read"]
+    )
+    """Further scopes to ask for, separated by commas: those that the provider grants to an app on request."""
     hosts: Annotated[dict[str, Origin], BeforeValidator(json_object)] = Field(
         default_factory=dict, examples=['{"quickbooks.api.intuit.com": "https://intuit-proxy.example.com"}']
     )

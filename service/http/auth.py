@@ -1,0 +1,105 @@
+"""Who calls: the host's JWT names its tenant and what it may do. Neither is ever taken from a path or a body."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import aiohttp
+import orjson
+from aiohttp import web
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OctKey
+
+from schemas.ids import TenantId
+from schemas.problems import ProblemCode
+from schemas.routes import Scope
+from service.http.problems import ApiProblem
+from service.settings.model import Jwt
+
+LEEWAY_S = 30
+JWKS_FOR_S = 300.0
+LARGEST_TOKEN = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The host's backend, speaking for one tenant."""
+
+    tenant: TenantId
+    subject: str
+    scopes: frozenset[str]
+
+
+class Authenticator:
+    """Checks bearer tokens against the deployment's keys: HS256 by a file, or RS256 and ES256 by a JWK set."""
+
+    def __init__(self, settings: Jwt) -> None:
+        self._settings = settings
+        self._shared: OctKey | None = None
+        self._algorithms = ["RS256", "ES256"]
+        self._keys: KeySet | None = None
+        self._read_at = -JWKS_FOR_S
+        self._reading = asyncio.Lock()
+        if settings.hs256_key_file is not None:
+            secret = settings.hs256_key_file.read_bytes().strip()
+            if len(secret) < 32:
+                raise WeakKey(f"{settings.hs256_key_file} holds {len(secret)} bytes: HS256 needs 32 at least")
+            self._shared, self._algorithms = OctKey.import_key(secret), ["HS256"]
+
+    async def caller(self, request: web.Request, scope: Scope) -> Caller:
+        """The caller of a request. Raises `ApiProblem` when its token isn't valid or doesn't allow `scope`."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token or len(token) > LARGEST_TOKEN:
+            raise _unauthenticated("no bearer token")
+        caller = await self._checked(token)
+        if scope.value not in caller.scopes:
+            raise ApiProblem(ProblemCode.SCOPE_MISSING, f"The scope {scope.value} is needed.")
+        return caller
+
+    async def _checked(self, token: str) -> Caller:
+        key = self._shared or await self._key_set()
+        try:
+            claims = jwt.decode(token, key, algorithms=self._algorithms).claims
+            jwt.JWTClaimsRegistry(
+                leeway=LEEWAY_S,
+                iss={"essential": True, "value": self._settings.issuer},
+                aud={"essential": True, "value": self._settings.audience},
+                exp={"essential": True},
+            ).validate(claims)
+        except (JoseError, ValueError, KeyError, TypeError) as error:
+            raise _unauthenticated(type(error).__name__) from None
+        if claims["aud"] != self._settings.audience:
+            raise _unauthenticated("the audience must be this service alone")
+        tenant, scope, subject = claims.get("tenant"), claims.get("scope", ""), claims.get("sub", "")
+        if not (isinstance(tenant, str) and tenant and isinstance(scope, str) and isinstance(subject, str)):
+            raise _unauthenticated("the claims tenant, scope and sub are needed")
+        return Caller(TenantId(tenant), subject, frozenset(scope.split()))
+
+    async def _key_set(self) -> KeySet:
+        async with self._reading:
+            if self._keys is None or time.monotonic() - self._read_at > JWKS_FOR_S:
+                self._keys = KeySet.import_key_set(orjson.loads(await self._jwks()))
+                self._read_at = time.monotonic()
+            return self._keys
+
+    async def _jwks(self) -> bytes:
+        if self._settings.jwks_file is not None:
+            return await asyncio.to_thread(self._settings.jwks_file.read_bytes)
+        assert self._settings.jwks_url is not None
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            session.get(self._settings.jwks_url, allow_redirects=False, raise_for_status=True) as response,
+        ):
+            return await response.content.read(256 * 1024)
+
+
+class WeakKey(Exception):
+    """The shared key is too short."""
+
+
+def _unauthenticated(why: str) -> ApiProblem:
+    return ApiProblem(
+        ProblemCode.UNAUTHENTICATED, f"The token isn't valid: {why}.", headers={"WWW-Authenticate": "Bearer"}
+    )

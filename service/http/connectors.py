@@ -1,0 +1,145 @@
+"""Connectors over HTTP: list, register, see, rename, disconnect, delete, history."""
+
+import base64
+import binascii
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from aiohttp import web
+
+from schemas import api
+from schemas.ids import ConnectorId, ProviderId
+from schemas.lifecycle import Refused, State
+from schemas.problems import ProblemCode
+from service.engine import records
+from service.http.context import Call
+from service.http.problems import ApiProblem, refused
+from service.oauth.words import words_of
+from service.store import reads
+from statemachine.connector import Connector
+from statemachine.inputs import Delete, Disconnect, Register, Update
+
+PAGE = 100
+
+
+async def list_connectors(call: Call) -> web.Response:
+    state, provider = call.request.query.get("state"), call.request.query.get("provider")
+    if state is not None and state not in set(State):
+        raise ApiProblem(ProblemCode.INVALID_REQUEST, "Wrong: the query parameter state.")
+    after = _cursor(call).get("after", "")
+    async with call.parts.pool.acquire() as connection:
+        found, more = await reads.connectors(connection, call.caller.tenant, str(after), state, provider, PAGE)
+    headers = _next(call, {"after": found[-1].id}) if more else {}
+    return call.answer(api.ConnectorList(connectors=[_shown(call, c) for c in found]), headers=headers)
+
+
+async def register_connector(call: Call) -> web.Response:
+    body = call.body(api.RegisterConnector)
+    registered = Register(
+        connector=ConnectorId(body.connector_id),
+        tenant=call.caller.tenant,
+        provider=ProviderId(body.provider),
+        name=body.name,
+        connected=body.connected,
+    )
+    receipt = await call.submit(registered)
+    return _one(call, receipt.connector, {"Location": f"/v1/connectors/{body.connector_id}"})
+
+
+async def get_connector(call: Call) -> web.Response:
+    return _one(call, (await _found(call))[1])
+
+
+async def update_connector(call: Call) -> web.Response:
+    body = call.body(api.UpdateConnector)
+    return _one(call, (await call.submit(Update(connector=call.connector, name=body.name))).connector)
+
+
+async def disconnect_connector(call: Call) -> web.Response:
+    return _one(call, (await call.submit(Disconnect(connector=call.connector))).connector)
+
+
+async def delete_connector(call: Call) -> web.Response:
+    await call.submit(Delete(connector=call.connector))
+    return call.answer(None)
+
+
+async def get_history(call: Call) -> web.Response:
+    pk, _ = await _found(call)
+    cursor = _cursor(call)
+    try:
+        before = datetime.fromisoformat(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)))
+        place = int(str(cursor.get("place", 0)))
+    except ValueError:
+        raise ApiProblem(ProblemCode.INVALID_REQUEST, "Wrong: the query parameter cursor.") from None
+    async with call.parts.pool.acquire() as connection:
+        page = await reads.history(connection, pk, before, place, PAGE)
+    last = page.rows[-1] if page.rows else None
+    more = _next(call, {"before": last["at"].isoformat(), "place": last["place"]}) if page.more and last else {}
+    entries = [
+        api.HistoryEntry.model_validate(
+            {
+                **{name: row[name] for name in ("at", "outcome", "trigger", "version", "reason", "why", "step")},
+                "from": row["from_state"],
+                "to": row["to_state"],
+                "attempt_id": str(row["attempt_id"]) if row["attempt_id"] else None,
+                "actor": _json(row["actor"]),
+                "evidence": _json(row["evidence"]),
+                "expected_account": _json(row["expected"]),
+                "seen_account": _json(row["seen"]),
+            }
+        )
+        for row in page.rows
+    ]
+    return call.answer(api.History(entries=entries), headers=more)
+
+
+async def _found(call: Call) -> tuple[int, Connector]:
+    async with call.parts.pool.acquire() as connection:
+        found = await reads.connector(connection, call.connector, call.caller.tenant)
+    if found is None or found[1].state is State.DELETED:
+        raise refused(Refused.UNKNOWN_CONNECTOR)
+    return found
+
+
+def _one(call: Call, connector: Connector, headers: dict[str, str] | None = None) -> web.Response:
+    etag = {"ETag": f'"{connector.version}"'}
+    return call.answer(_shown(call, connector), headers={**etag, **(headers or {})})
+
+
+def _shown(call: Call, connector: Connector) -> api.Connector:
+    words = words_of(call.parts.providers, connector) if connector.reason else None
+    return api.Connector.model_validate(
+        {
+            **records.connector_state(connector),
+            "attempt_id": str(connector.attempt) if connector.attempt else None,
+            "title": words.title if words else None,
+            "words": words.words if words else None,
+            "next": words.next if words else None,
+            "offers_login": connector.reason is None or connector.reason.offers_login,
+            "transient_failures": connector.transient_failures,
+        }
+    )
+
+
+def _json(value: str | None) -> object:
+    return orjson.loads(value) if value else None
+
+
+def _cursor(call: Call) -> dict[str, object]:
+    """What an earlier page's Link header said; opaque to callers."""
+    given = call.request.query.get("cursor")
+    if given is None:
+        return {}
+    try:
+        decoded = orjson.loads(base64.urlsafe_b64decode(given))
+    except (binascii.Error, orjson.JSONDecodeError, ValueError):
+        decoded = None
+    if not isinstance(decoded, dict):
+        raise ApiProblem(ProblemCode.INVALID_REQUEST, "Wrong: the query parameter cursor.")
+    return decoded
+
+
+def _next(call: Call, cursor: dict[str, object]) -> dict[str, str]:
+    encoded = base64.urlsafe_b64encode(orjson.dumps(cursor)).decode()
+    return {"Link": f'<{call.request.rel_url.update_query(cursor=encoded)}>; rel="next"'}

@@ -1,0 +1,134 @@
+"""What a handler works with: the caller, the body, and the parts of the service."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from schemas.ids import AttemptId, ConnectorId
+from schemas.lifecycle import ActorKind, Outcome
+from schemas.problems import ProblemCode
+from schemas.routes import Route
+from service.engine.door import Engine
+from service.engine.submission import Actor, Receipt, Submission, Trace
+from service.http.auth import Caller
+from service.http.problems import ApiProblem, refused, trace_id
+from service.oauth.description import Providers
+from service.oauth.flow import Flow
+from service.oauth.tokens import Tokens
+from service.store.pool import Pool
+from statemachine.inputs import Input
+
+LARGEST_BODY = 256 * 1024
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The service, as the API sees it."""
+
+    engine: Engine
+    flow: Flow
+    tokens: Tokens
+    providers: Providers
+    pool: Pool
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request."""
+
+    request: web.Request
+    route: Route
+    caller: Caller
+    parts: Parts
+    raw: bytes
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(ActorKind.HOST, self.caller.subject or None)
+
+    @property
+    def trace(self) -> Trace:
+        return Trace(trace_id(self.request), None, self.request.headers.get("traceparent"))
+
+    @property
+    def connector(self) -> ConnectorId:
+        return ConnectorId(self.request.match_info["connector_id"])
+
+    @property
+    def attempt(self) -> AttemptId:
+        try:
+            return AttemptId(UUID(self.request.match_info["attempt_id"]))
+        except ValueError:
+            raise ApiProblem(ProblemCode.UNKNOWN_ATTEMPT) from None
+
+    def body(self, model: type[Body]) -> Body:
+        """The body. Raises `ApiProblem` naming each wrong field; a value is never echoed."""
+        if not self.raw.strip():
+            data: object = {}
+        else:
+            if self.request.content_type != "application/json":
+                raise ApiProblem(ProblemCode.NOT_JSON)
+            try:
+                data = orjson.loads(self.raw)
+            except orjson.JSONDecodeError:
+                raise ApiProblem(ProblemCode.MALFORMED_REQUEST, "The body isn't valid JSON.") from None
+        try:
+            return model.model_validate_json(orjson.dumps(data))
+        except ValidationError as error:
+            raise invalid(error) from None
+
+    async def submit(self, input_: Input) -> Receipt:
+        """Hands an input in for the caller's tenant. Raises `ApiProblem` when it is refused."""
+        receipt = await self.parts.engine.submit(
+            Submission(
+                input=input_,
+                actor=self.actor,
+                tenant=self.caller.tenant,
+                if_version=self._if_match(),
+                trace=self.trace,
+            )
+        )
+        if receipt.outcome is Outcome.REFUSED:
+            raise refused(receipt.why)
+        return receipt
+
+    def _if_match(self) -> int | None:
+        given = self.request.headers.get("If-Match")
+        if given is None or given.strip() == "*" or not self.route.if_match:
+            return None
+        version = given.strip().strip('"')
+        if not version.isdecimal() or len(version) > 18:
+            raise ApiProblem(ProblemCode.VERSION_MISMATCH)
+        return int(version)
+
+    def answer(
+        self, model: BaseModel | None, *, status: int | None = None, headers: dict[str, str] | None = None
+    ) -> web.Response:
+        body = model.model_dump_json(by_alias=True).encode() if model is not None else b""
+        return web.Response(
+            body=body,
+            status=status or self.route.status,
+            content_type="application/json" if model is not None else None,
+            headers={"Cache-Control": "no-store", **(headers or {})},
+        )
+
+
+def invalid(error: ValidationError) -> ApiProblem:
+    """Which fields are wrong, as JSON pointers (RFC 6901), and how; never their values."""
+    errors = [
+        {
+            "pointer": "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in found["loc"]),
+            "detail": found["msg"] if found["type"] != "value_error" else "is wrong",
+            "code": found["type"],
+        }
+        for found in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    fields = ", ".join(e["pointer"] or "the body" for e in errors[:5])
+    return ApiProblem(ProblemCode.INVALID_REQUEST, f"Wrong: {fields}.", errors=errors)

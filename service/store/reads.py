@@ -1,0 +1,72 @@
+"""What is only read: connectors and their history, for callers of one tenant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from schemas.ids import ConnectorId, TenantId
+from service.store.batch import connector_of
+from service.store.pool import Connection
+from statemachine.connector import Connector
+
+CONNECTOR = "select * from connector where connector_id = $1 and tenant_id = $2"
+
+# A page in the order of ids. Index connector_tenant.
+CONNECTORS = """
+select * from connector
+where tenant_id = $1 and connector_id > $2 and state <> 'deleted'
+  and ($3::text is null or state::text = $3) and ($4::text is null or provider = $4)
+order by connector_id limit $5
+"""
+
+# Transitions and notes, newest first. Indexes transition_connector and note_connector.
+HISTORY = """
+select * from (
+    select t.at, 'transition' as outcome, t.trigger::text, t.version, t.from_state::text, t.to_state::text, t.reason,
+        null::text as why, t.step, t.record::json -> 'actor' as actor, t.attempt_id,
+        t.record::json -> 'expected_account' as expected, t.record::json -> 'seen_account' as seen,
+        t.record::json -> 'evidence' as evidence, t.version as place
+    from transition t where t.connector = $1
+    union all
+    select n.at, n.outcome, n.trigger::text, null, null, null, n.reason, n.why, null, n.actor, n.attempt_id,
+        null, null, n.evidence, 0
+    from note n where n.connector = $1
+) entry
+where (at, place) < ($2, $3) order by at desc, place desc limit $4
+"""
+
+REACHABLE = "select 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows, and where the next page starts, if there is one."""
+
+    rows: list[asyncpg.Record]
+    more: bool
+
+
+async def connector(connection: Connection, id_: ConnectorId, tenant: TenantId) -> tuple[int, Connector] | None:
+    """The connector with its internal key; `None` when the tenant has none of that id."""
+    row = await connection.fetchrow(CONNECTOR, id_, tenant)
+    return (row["id"], connector_of(row)) if row else None
+
+
+async def connectors(
+    connection: Connection, tenant: TenantId, after: str, state: str | None, provider: str | None, limit: int
+) -> tuple[list[Connector], bool]:
+    """A page of a tenant's connectors after an id, and whether there are more."""
+    rows = await connection.fetch(CONNECTORS, tenant, after, state, provider, limit + 1)
+    return [connector_of(row) for row in rows[:limit]], len(rows) > limit
+
+
+async def history(connection: Connection, pk: int, before: datetime, place: int, limit: int) -> Page:
+    """A page of a connector's history, older than `before` (and, at that instant, than the place)."""
+    rows = await connection.fetch(HISTORY, pk, before, place, limit + 1)
+    return Page(rows[:limit], len(rows) > limit)
+
+
+async def reachable(connection: Connection) -> None:
+    """Returns when the database answers."""
+    await connection.execute(REACHABLE)

@@ -1,0 +1,121 @@
+"""Screens as HTML, with the headers that every page has (S21)."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from schemas.reasons import Reason
+from schemas.secret import Secret
+from service.web.browser import Browser
+from service.web.catalogue import Texts, filled, sentences
+from service.web.screens import Host, Screen
+
+_ROOM = files("service.web")
+_TYPES = {"window.css": "text/css", "window.js": "text/javascript"}
+ASSETS = {name: (_ROOM / "assets" / name).read_bytes() for name in _TYPES}
+_VERSION = hashlib.sha256(b"".join(ASSETS.values())).hexdigest()[:12]
+
+_LOOPBACK_SOURCES = "http://127.0.0.1:* http://localhost:*"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the forms of a page need: what they hold, and the cookie that the browser has to get for it."""
+
+    csrf: str
+    cookie: Secret | None
+
+
+class Pages:
+    """Renders every page of the room."""
+
+    def __init__(
+        self, texts: Texts, host: Host, browser: Browser, *, frame_ancestors: Sequence[str], development: bool
+    ) -> None:
+        self._texts = texts
+        self._browser = browser
+        self._frame_ancestors = " ".join(frame_ancestors) or "'none'"
+        self._development = development
+        self._templates = Environment(
+            loader=PackageLoader("service.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals.update(
+            say=texts.say, host_name=host.name, host_origin=host.origin or "", assets=f"?v={_VERSION}"
+        )
+
+    def page(
+        self,
+        screen: Screen,
+        form: Form | None = None,
+        *,
+        status: int = 200,
+        status_address: str = "",
+        refresh: str | None = None,
+    ) -> web.Response:
+        """A whole page. With `status_address` it is live: the script asks there, and without script it reloads.
+
+        `refresh` is the content of an unconditional refresh, as HTML's `http-equiv=refresh` takes it.
+        """
+        text = self._templates.get_template("window.html").render(
+            screen=screen, csrf=form.csrf if form else "", status_address=status_address, refresh=refresh
+        )
+        response = self._html(text, status)
+        if form is not None:
+            response.headers["Content-Security-Policy"] = self._policy(leads_to_the_provider=True)
+        if form is not None and form.cookie is not None:
+            self._browser.give_form(response, form.cookie)
+        return response
+
+    def panel(self, screen: Screen, form: Form) -> str:
+        """The changing part of a live page."""
+        return self._templates.get_template("panel.html").render(screen=screen, csrf=form.csrf)
+
+    def help(self, reason: Reason) -> web.Response:
+        """The page of a reason, in general words."""
+        general = ("provider", "admin", "account", "expected", "seen")
+        say = self._texts.say
+        words = {name: say(f"help.{'an' if name == 'admin' else 'the'}_{name}") for name in general}
+        title, what, next_ = (sentences(text) for text in filled(reason.entry, **words))
+        page = self._templates.get_template("help.html")
+        return self._html(page.render(title=title, words=what, next=next_, who=say(f"help.who_{reason.remedy}")), 200)
+
+    def guard(self, response: web.StreamResponse) -> None:
+        """Sets the headers that every answer of the room has, where it doesn't bring stricter or wider ones."""
+        headers = response.headers
+        headers.setdefault("Content-Security-Policy", self._policy())
+        headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault("Referrer-Policy", "no-referrer")
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        if self._browser.secure:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+
+    def _html(self, text: str, status: int) -> web.Response:
+        return web.Response(text=text, status=status, content_type="text/html")
+
+    def _policy(self, *, leads_to_the_provider: bool = False) -> str:
+        form_action = "'self'"
+        if leads_to_the_provider:
+            # Chromium and Safari hold every redirect after a form against `form-action` (w3c/webappsec-csp#8): ours to
+            # the provider, those among the provider's own hosts, which no document lists, and back to the host's page.
+            form_action = "'self' https:" + (f" {_LOOPBACK_SOURCES}" if self._development else "")
+        return (
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+            f"form-action {form_action}; frame-ancestors {self._frame_ancestors}; base-uri 'none'"
+        )
+
+
+async def asset(request: web.Request) -> web.Response:
+    """The one style sheet and the one script; their address changes with their content."""
+    name = request.match_info["name"]
+    if name not in ASSETS:
+        raise web.HTTPNotFound
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return web.Response(body=ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)

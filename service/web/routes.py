@@ -1,0 +1,259 @@
+"""The routes of the window. Each reads its request, asks the flow, and shows what it says.
+
+A GET changes nothing, save the callback, which only the browser that began may use, once.
+"""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+import orjson
+import structlog
+from aiohttp import web
+
+from schemas.ids import AttemptId
+from schemas.reasons import Reason
+from schemas.secret import Secret
+from service.engine.submission import Busy
+from service.oauth.window import Begun, Dead, Returned, WindowView
+from service.store.pool import TRANSIENT
+from service.web.browser import Browser
+from service.web.catalogue import Texts
+from service.web.pages import Form, Pages, asset
+from service.web.screens import Host, Screens
+
+RETRY_S = 3
+"""How soon a page that found the database away tries again, in seconds."""
+
+_HANDOFF = re.compile(r"[A-Za-z0-9_-]{20,200}")
+_ROOMS_PATHS = ("/connect", "/oauth/", "/help/")
+
+log = structlog.get_logger(__name__)
+
+
+class Flow(Protocol):
+    """What the window needs of `service.oauth.flow.Flow`."""
+
+    async def look(self, handoff: Secret) -> WindowView | Dead: ...
+    async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead: ...
+    async def callback(self, context: str, raw_query: str, browser: Secret | None) -> Returned | Dead: ...
+    async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead: ...
+    async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead: ...
+    async def give_up(self, attempt: AttemptId, browser: Secret) -> WindowView | Dead: ...
+
+
+def build_web(
+    app: web.Application,
+    *,
+    flow: Flow,
+    public_url: str,
+    host_name: str,
+    frame_ancestors: Sequence[str],
+    return_urls: Collection[str],
+    host_origin: str | None,
+    development: bool,
+) -> None:
+    """Adds the window's routes, and the middleware that guards every answer below their paths.
+
+    `host_origin` gets the script's message when it is done; a browser is sent to `return_urls` and there only.
+    Raises `ValueError` where the public address isn't https, save in development on loopback.
+    """
+    texts = Texts()
+    host = Host(host_name, host_origin, frozenset(return_urls))
+    browser = Browser(public_url, development=development)
+    screens = Screens(texts, host)
+    pages = Pages(texts, host, browser, frame_ancestors=frame_ancestors, development=development)
+    window = _Window(flow, browser, screens, pages)
+    app.middlewares.append(window.guarded)
+    app.router.add_get("/connect/assets/{name}", asset)
+    app.router.add_get("/connect/{handoff}", window.start)
+    app.router.add_post("/connect/{handoff}", window.begin)
+    app.router.add_get("/oauth/callback/{context}", window.callback, allow_head=False)
+    app.router.add_get("/connect/attempts/{attempt}", window.attempt)
+    app.router.add_get("/connect/attempts/{attempt}/status", window.status)
+    app.router.add_post("/connect/attempts/{attempt}/again", window.again)
+    app.router.add_post("/connect/attempts/{attempt}/cancel", window.cancel)
+    app.router.add_get("/help/reasons/{code}", window.help)
+
+
+_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class _Window:
+    flow: Flow
+    browser: Browser
+    screens: Screens
+    pages: Pages
+
+    async def start(self, request: web.Request) -> web.Response:
+        handoff = _handoff(request)
+        found = await self.flow.look(handoff) if handoff else Dead.UNKNOWN
+        if isinstance(found, Dead):
+            return self._dead(found)
+        return self.pages.page(self.screens.start(found), self._form(request))
+
+    async def begin(self, request: web.Request) -> web.Response:
+        if doubt := await self.browser.doubt(request):
+            return self._trouble(request, doubt, 403)
+        handoff = _handoff(request)
+        found = await self.flow.begin(handoff, self.browser.window(request)) if handoff else Dead.UNKNOWN
+        return self._dead(found) if isinstance(found, Dead) else self._to_the_provider(found)
+
+    async def callback(self, request: web.Request) -> web.Response:
+        raw_query = request.raw_path.partition("?")[2]
+        if not raw_query.isascii():
+            return self._dead(Dead.BAD_REQUEST)
+        context, browser = request.match_info["context"], self.browser.window(request)
+        found = await self.flow.callback(context, raw_query, browser)
+        if isinstance(found, Dead):
+            return self._dead(found)
+        if found.completion_url is not None:
+            return _see_other(found.completion_url.reveal())
+        return _see_other(f"/connect/attempts/{found.attempt}")
+
+    async def attempt(self, request: web.Request) -> web.Response:
+        found = await self._view(request)
+        if isinstance(found, Dead):
+            return self._dead(found)
+        screen = self.screens.attempt(found, datetime.now(UTC))
+        live = "" if screen.final else f"/connect/attempts/{found.attempt}/status"
+        return self.pages.page(screen, self._form(request), status_address=live)
+
+    async def status(self, request: web.Request) -> web.Response:
+        """The changing part of the page, for the script; 404 where the page itself would lead nowhere."""
+        found = await self._view(request)
+        if isinstance(found, Dead):
+            return web.Response(body=b'{"final":true}', status=404, content_type="application/json")
+        screen = self.screens.attempt(found, datetime.now(UTC))
+        form = self._form(request)
+        done = [line.label for line in screen.lines if line.status == "done"]
+        body = orjson.dumps(
+            {
+                "title": screen.title,
+                "said": " ".join((screen.title, *done[-1:], *screen.words)),
+                "final": screen.final,
+                "html": self.pages.panel(screen, form),
+            }
+        )
+        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        unchanged = request.headers.get("If-None-Match") == etag
+        response = web.Response(status=304) if unchanged else web.Response(body=body, content_type="application/json")
+        response.headers["ETag"] = etag
+        if form.cookie is not None:
+            self.browser.give_form(response, form.cookie)
+        return response
+
+    async def again(self, request: web.Request) -> web.Response:
+        if doubt := await self.browser.doubt(request):
+            return self._trouble(request, doubt, 403)
+        attempt, browser = _attempt(request), self.browser.window(request)
+        found = await self.flow.again(attempt, browser) if attempt and browser else Dead.UNKNOWN
+        if isinstance(found, Dead):
+            return self._dead(found, look=_page_of(request))
+        return self._to_the_provider(found)
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        if doubt := await self.browser.doubt(request):
+            return self._trouble(request, doubt, 403)
+        attempt, browser = _attempt(request), self.browser.window(request)
+        found = await self.flow.give_up(attempt, browser) if attempt and browser else Dead.UNKNOWN
+        if isinstance(found, Dead):
+            return self._dead(found, look=_page_of(request))
+        return _see_other(f"/connect/attempts/{found.attempt}")
+
+    async def help(self, request: web.Request) -> web.Response:
+        code = request.match_info["code"]
+        return self.pages.help(Reason(code)) if code in set(Reason) else self._dead(Dead.UNKNOWN)
+
+    @property
+    def guarded(self) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
+        """The room's middleware: every answer has the headers, and every error is a page of ours."""
+
+        @web.middleware
+        async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+            if not request.path.startswith(_ROOMS_PATHS):
+                return await handler(request)
+            response = await self._answer(request, handler)
+            self.pages.guard(response)
+            return response
+
+        return guarded
+
+    async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed as refused:
+            response = self.pages.page(self.screens.trouble("method"), status=405)
+            response.headers["Allow"] = refused.headers["Allow"]
+            return response
+        except web.HTTPNotFound:
+            return self._dead(Dead.UNKNOWN)
+        except web.HTTPException as refused:
+            return self.pages.page(self.screens.dead(Dead.BAD_REQUEST), status=refused.status)
+        except (*TRANSIENT, Busy) as error:
+            log.warning("window_unavailable", route=_route(request), error=type(error).__name__)
+            return self._trouble(request, "unavailable", 503)
+        except Exception:  # the border: whatever it was, a person sits before it and gets a page
+            log.exception("window_fault", route=_route(request))
+            return self._trouble(request, "fault", 500)
+
+    async def _view(self, request: web.Request) -> WindowView | Dead:
+        attempt = _attempt(request)
+        return await self.flow.view(attempt, self.browser.window(request)) if attempt else Dead.UNKNOWN
+
+    def _form(self, request: web.Request) -> Form:
+        return Form(*self.browser.form(request))
+
+    def _to_the_provider(self, begun: Begun) -> web.Response:
+        response = _see_other(begun.url)
+        self.browser.give_window(response, begun.browser)
+        return response
+
+    def _dead(self, dead: Dead, look: str = "") -> web.Response:
+        return self.pages.page(self.screens.dead(dead, look), status=_DEAD_STATUS.get(dead, 404))
+
+    def _trouble(self, request: web.Request, kind: str, status: int) -> web.Response:
+        address = _page_of(request)
+        refresh = None
+        if kind == "unavailable":
+            refresh = f"{RETRY_S}; url={address}" if address else str(RETRY_S)
+        response = self.pages.page(self.screens.trouble(kind, address), status=status, refresh=refresh)
+        if status == 503:
+            response.headers["Retry-After"] = str(RETRY_S)
+        return response
+
+
+_DEAD_STATUS = {Dead.BAD_REQUEST: 400, Dead.LOGIN_DOES_NOT_HELP: 409, Dead.VERIFICATION_RUNNING: 409}
+
+
+def _handoff(request: web.Request) -> Secret | None:
+    value = request.match_info["handoff"]
+    return Secret(value) if _HANDOFF.fullmatch(value) else None
+
+
+def _attempt(request: web.Request) -> AttemptId | None:
+    try:
+        return AttemptId(UUID(request.match_info["attempt"]))
+    except ValueError:  # no id at all leads where an unknown one leads
+        return None
+
+
+def _page_of(request: web.Request) -> str:
+    """Where a page of this request can be had by GET: its own address, or the attempt's. Empty: its own."""
+    attempt = _attempt(request) if "attempt" in request.match_info else None
+    return f"/connect/attempts/{attempt}" if attempt and request.method == "POST" else ""
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern: never the path, which holds a handoff, nor the query, which holds a code."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
+
+
+def _see_other(address: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": address})
