@@ -171,7 +171,7 @@ async def serve(settings: Settings, role: Role) -> None:
             background = [tasks.create_task(_keep_partitions(service.pool), name="partitions")]
             if role in ("all", "worker"):
                 background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
-                background.append(tasks.create_task(_worker(service).run(), name="worker"))
+                background.append(tasks.create_task(worker_of(service).run(), name="worker"))
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)
             await stop.wait()
@@ -197,7 +197,7 @@ async def _drain(
     engine.cancel()
 
 
-def _worker(service: Service) -> Worker:
+def worker_of(service: Service) -> Worker:
     settings = service.settings
     publication = Publication(settings.kafka.topic_prefix, settings.http.public_url)
     return Worker(

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,13 +20,14 @@ from schemas.channels import Channel, Message
 from schemas.ids import AttemptId, ConnectorId, ProviderId, TenantId
 from schemas.lifecycle import ActorKind, State
 from schemas.secret import Secret
-from service.app import Service, _worker, assemble, migrate
+from service.app import Service, assemble, migrate, worker_of
 from service.demo.simulator import Simulator, person
 from service.demo.simulator.seed import OLIVIA, PASSWORD
 from service.engine.deadlines import fire_deadlines
 from service.engine.jobs import run_jobs
 from service.engine.submission import Actor, Receipt, Submission, Trace
 from service.oauth.flow import Opened
+from service.oauth.tokens import Denied
 from service.oauth.window import Begun, Returned, WindowView
 from service.settings import Settings
 from service.vault.keys import generate_key_file
@@ -144,6 +145,16 @@ class Loop:
     def __init__(self, service: Service, simulator: Simulator, topics: Topics, producer: AIOKafkaProducer) -> None:
         self.service, self.simulator, self.topics = service, simulator, topics
         self._producer = producer
+        self._worker = asyncio.create_task(worker_of(service).run())
+
+    async def take_over(self) -> None:
+        """Another worker takes the place of this one."""
+        await self.stop_worker()
+        self._worker = asyncio.create_task(worker_of(self.service).run())
+
+    async def stop_worker(self) -> None:
+        self._worker.cancel()
+        await asyncio.gather(self._worker, return_exceptions=True)
 
     @property
     def pool(self):  # type: ignore[no-untyped-def]
@@ -250,7 +261,21 @@ class Loop:
         await self.returned(begun, await self.signed_in(begun, company=company, email=email))
         return begun
 
+    async def token(self, id_: ConnectorId, min_ttl: timedelta = timedelta(seconds=60)) -> api.AccessToken | Denied:
+        return await self.service.tokens.access_token(TENANT, id_, min_ttl, "test")
+
+    async def refused(self, id_: ConnectorId) -> object:
+        """Why opening an attempt is refused."""
+        answer = await self.service.flow.open(
+            tenant=TENANT, connector=id_, person=OWNER, return_url=None, actor=HOST, trace=Trace()
+        )
+        assert isinstance(answer, Receipt), answer
+        return answer.why
+
     # What is seen.
+
+    def letters(self, key: str) -> list[Any]:
+        return self.topics.records[channels.SYNC_EVENTS.dead_letters][key]
 
     async def row(self, id_: ConnectorId) -> Any:
         return await self.pool.fetchrow("select * from connector where connector_id = $1", id_)
@@ -279,6 +304,7 @@ async def running_loop(
     dsn: str, bootstrap: str, prefix: str, folder: Path, rules: dict[str, object] | None = None
 ) -> AsyncIterator[Loop]:
     """The service as `serve --role all` assembles it, without its port."""
+    folder.mkdir(exist_ok=True)
     keys = folder / "keys"
     generate_key_file(keys)
     async with await Simulator.start() as simulator:
@@ -295,13 +321,14 @@ async def running_loop(
                     service.engine.run(),
                     run_jobs(service.engine, service.handlers),
                     fire_deadlines(service.engine),
-                    _worker(service).run(),
                     topics.follow(),
                 )
             ]
+            loop = Loop(service, simulator, topics, producer)
             try:
-                yield Loop(service, simulator, topics, producer)
+                yield loop
             finally:
+                await loop.stop_worker()
                 for task in reversed(tasks):
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)

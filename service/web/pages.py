@@ -12,10 +12,10 @@ from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.web.browser import Browser
 from service.web.catalogue import Texts, filled, sentences
-from service.web.screens import Host, Screen
+from service.web.screen import Host, Screen
 
 _ROOM = files("service.web")
-_TYPES = {"window.css": "text/css", "window.js": "text/javascript"}
+_TYPES = {"window.css": "text/css", "window.js": "text/javascript", "icon.svg": "image/svg+xml"}
 ASSETS = {name: (_ROOM / "assets" / name).read_bytes() for name in _TYPES}
 _VERSION = hashlib.sha256(b"".join(ASSETS.values())).hexdigest()[:12]
 
@@ -37,6 +37,7 @@ class Pages:
         self, texts: Texts, host: Host, browser: Browser, *, frame_ancestors: Sequence[str], development: bool
     ) -> None:
         self._texts = texts
+        self._host = host
         self._browser = browser
         self._frame_ancestors = " ".join(frame_ancestors) or "'none'"
         self._development = development
@@ -65,7 +66,11 @@ class Pages:
         `refresh` is the content of an unconditional refresh, as HTML's `http-equiv=refresh` takes it.
         """
         text = self._templates.get_template("window.html").render(
-            screen=screen, csrf=form.csrf if form else "", status_address=status_address, refresh=refresh
+            title=self.title(screen),
+            screen=screen,
+            csrf=form.csrf if form else "",
+            status_address=status_address,
+            refresh=refresh,
         )
         response = self._html(text, status)
         if form is not None:
@@ -74,18 +79,22 @@ class Pages:
             self._browser.give_form(response, form.cookie)
         return response
 
+    def title(self, screen: Screen) -> str:
+        """What the browser shows as the window's title."""
+        return f"{screen.title} · {self._host.name}"
+
     def panel(self, screen: Screen, form: Form) -> str:
         """The changing part of a live page."""
         return self._templates.get_template("panel.html").render(screen=screen, csrf=form.csrf)
 
     def help(self, reason: Reason) -> web.Response:
         """The page of a reason, in general words."""
-        general = ("provider", "admin", "account", "expected", "seen")
         say = self._texts.say
-        words = {name: say(f"help.{'an' if name == 'admin' else 'the'}_{name}") for name in general}
-        title, what, next_ = (sentences(text) for text in filled(reason.entry, **words))
-        page = self._templates.get_template("help.html")
-        return self._html(page.render(title=title, words=what, next=next_, who=say(f"help.who_{reason.remedy}")), 200)
+        general = {name: say(f"help.general.{name}") for name in ("provider", "admin", "account", "expected", "seen")}
+        title, words, next_ = (sentences(text) for text in filled(reason.entry, **general))
+        named = {"title": f"{title} · {self._host.name}", "heading": title, "words": words, "next": next_}
+        text = self._templates.get_template("help.html").render(**named, who=say(f"help.who.{reason.remedy}"))
+        return self._html(text, 200)
 
     def guard(self, response: web.StreamResponse) -> None:
         """Sets the headers that every answer of the room has, where it doesn't bring stricter or wider ones."""

@@ -5,15 +5,16 @@ A GET changes nothing, save the callback, which only the browser that began may 
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol
 from uuid import UUID
 
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from schemas.ids import AttemptId
 from schemas.reasons import Reason
@@ -24,7 +25,8 @@ from service.store.pool import TRANSIENT
 from service.web.browser import Browser
 from service.web.catalogue import Texts
 from service.web.pages import Form, Pages, asset
-from service.web.screens import Host, Screens
+from service.web.screen import Host
+from service.web.screens import Screens
 
 RETRY_S = 3
 """How soon a page that found the database away tries again, in seconds."""
@@ -80,7 +82,8 @@ def build_web(
     app.router.add_get("/help/reasons/{code}", window.help)
 
 
-_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# What the database's absence and a full queue have in common: the same request may succeed in a moment.
+_PASSING: tuple[type[BaseException], ...] = (*TRANSIENT, Busy)
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class _Window:
         done = [line.label for line in screen.lines if line.status == "done"]
         body = orjson.dumps(
             {
-                "title": screen.title,
+                "title": self.pages.title(screen),
                 "said": " ".join((screen.title, *done[-1:], *screen.words)),
                 "final": screen.final,
                 "html": self.pages.panel(screen, form),
@@ -171,11 +174,11 @@ class _Window:
         return self.pages.help(Reason(code)) if code in set(Reason) else self._dead(Dead.UNKNOWN)
 
     @property
-    def guarded(self) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
+    def guarded(self) -> Middleware:
         """The room's middleware: every answer has the headers, and every error is a page of ours."""
 
         @web.middleware
-        async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             if not request.path.startswith(_ROOMS_PATHS):
                 return await handler(request)
             response = await self._answer(request, handler)
@@ -184,7 +187,7 @@ class _Window:
 
         return guarded
 
-    async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except web.HTTPMethodNotAllowed as refused:
@@ -195,7 +198,7 @@ class _Window:
             return self._dead(Dead.UNKNOWN)
         except web.HTTPException as refused:
             return self.pages.page(self.screens.dead(Dead.BAD_REQUEST), status=refused.status)
-        except (*TRANSIENT, Busy) as error:
+        except _PASSING as error:
             log.warning("window_unavailable", route=_route(request), error=type(error).__name__)
             return self._trouble(request, "unavailable", 503)
         except Exception:  # the border: whatever it was, a person sits before it and gets a page

@@ -1,74 +1,17 @@
-"""The screens of the window as values: what stands on each, and which one an attempt shows now. Pure."""
+"""Which screen is shown: for a handoff, an attempt at this moment, a dead link, or trouble. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
 from service.oauth.window import Dead, WindowView
 from service.web.catalogue import Texts, filled, shown
+from service.web.screen import Action, Host, Line, LineStatus, Screen, Tone
 
 SLOW_AFTER = timedelta(seconds=20)
 """From the return to when the person is told that the provider is slow."""
-
-Tone: TypeAlias = Literal["calm", "busy", "good", "attention"]
-LineStatus: TypeAlias = Literal["done", "now", "failed", "waiting"]
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A button. `post` sends a form; `link` goes somewhere; `back` goes to the host; `close` closes the window."""
-
-    kind: Literal["post", "link", "back", "close"]
-    label: str
-    address: str = ""
-    """Empty: the page's own address."""
-    by_itself: bool = False
-    """Whether the script presses it, once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A step of the checks."""
-
-    label: str
-    status: LineStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """One screen: what happened, and at most one thing to do first."""
-
-    name: str
-    tone: Tone
-    title: str
-    words: tuple[str, ...]
-    next: str | None = None
-    primary: Action | None = None
-    secondary: Action | None = None
-    provider: str | None = None
-    facts: tuple[tuple[str, str], ...] = ()
-    why: tuple[str, str] | None = None
-    needed: tuple[str, ...] = ()
-    caution: str | None = None
-    lines: tuple[Line, ...] = ()
-    support_code: str | None = None
-    final: bool = True
-    """Whether nothing more will change by itself."""
-    outcome: Literal["connected", "ended"] | None = None
-    """What the host's page is told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """The host, as the window speaks of it."""
-
-    name: str
-    origin: str | None
-    return_urls: frozenset[str]
-    """Where a browser may go; compared exactly (S20)."""
 
 
 class Screens:
@@ -134,9 +77,8 @@ class Screens:
         values = self._values(view)
         if view.state is State.VERIFYING:
             slow = view.unavailable > 0 or (view.returned_at is not None and now - view.returned_at > SLOW_AFTER)
-            return self._screen(
-                view, "checking", "busy", "checking.slow" if slow else "checking.words", lines=self._progress(view)
-            )
+            title, words = ("checking.title_slow", "checking.slow") if slow else ("checking.title", "checking.words")
+            return self._screen(view, "checking", "busy", words, title=title, lines=self._progress(view))
         if view.step is Step.RETURNED:
             return self._screen(view, "confirming", "busy", "confirming.words", primary=self._leave(view))
         return self._screen(
@@ -159,7 +101,7 @@ class Screens:
             "connected.words",
             title="connected.title_flowing" if flowing else "connected.title",
             primary=self._leave(view),
-            lines=tuple(Line(self._say(key, self._values(view)), "done") for key, _ in _LINES),
+            lines=tuple(self._line(view, key, "done") for key, _ in _LINES),
             outcome="connected",
         )
 
@@ -250,26 +192,23 @@ class Screens:
         return tuple((self._say(f"start.{key}", values), shown(value)) for key, value in rows)
 
     def _progress(self, view: WindowView) -> tuple[Line, ...]:
-        reached = _ORDER.index(view.step)
-        labels = [(self._say(key, self._values(view)), _ORDER.index(step) <= reached) for key, step in _LINES]
-        now = next((place for place, (_, done) in enumerate(labels) if not done), None)
+        done = [key for key, step in _LINES if _reached(view, step)]
+        now = next((key for key, _ in _LINES if key not in done), None)
         return tuple(
-            Line(label, "done" if done else "now" if place == now else "waiting")
-            for place, (label, done) in enumerate(labels)
+            self._line(view, key, "done" if key in done else "now" if key == now else "waiting") for key, _ in _LINES
         )
 
     def _stopped(self, view: WindowView, reason: Reason) -> tuple[Line, ...]:
         """How far the checks came, for the endings whose place is known."""
-        if reason not in _STOPPED_AT:
+        if (at := _STOPPED_AT.get(reason)) is None:
             return ()
-        reached = _ORDER.index(view.step)
         return tuple(
-            Line(
-                self._say(key, self._values(view)),
-                "failed" if key == _STOPPED_AT[reason] else "done" if _ORDER.index(step) <= reached else "waiting",
-            )
+            self._line(view, key, "failed" if key == at else "done" if _reached(view, step) else "waiting")
             for key, step in _LINES
         )
+
+    def _line(self, view: WindowView, key: str, status: LineStatus) -> Line:
+        return Line(self._say(f"steps.{key}.{status}", self._values(view)), status)
 
     def _leave(self, view: WindowView | None) -> Action:
         back = view.return_url if view is not None and view.return_url in self._host.return_urls else self._host.origin
@@ -278,16 +217,20 @@ class Screens:
         return Action("close", self._texts.say("close"))
 
     def _values(self, view: WindowView) -> dict[str, str]:
-        unknown = self._texts.say("unknown.account")
-        return {
+        provider = view.provider
+        known = {
             "host": self._host.name,
-            "provider": view.provider.name,
-            "company": view.provider.account,
-            "admin": view.provider.admin,
+            "provider": provider.name,
+            "company": provider.account,
+            "Company": provider.account[:1].upper() + provider.account[1:],
+            "admin": provider.admin,
             "connector": view.connector_name,
-            "account": _name(view) or unknown,
-            "expected": (view.expected.name if view.expected else "") or _name(view) or unknown,
-            "seen": (view.seen.name if view.seen else "") or self._texts.say("unknown.seen"),
+        }
+        account = _name(view) or self._say("unknown.account", known)
+        return known | {
+            "account": account,
+            "expected": (view.expected.name if view.expected else "") or account,
+            "seen": (view.seen.name if view.seen else "") or self._say("unknown.seen", known),
         }
 
     def _say(self, key: str, values: Mapping[str, str]) -> str:
@@ -297,16 +240,16 @@ class Screens:
 _ORDER = tuple(Step)
 
 _LINES = (
-    ("steps.signed_in", Step.RETURNED),
-    ("steps.company", Step.ACCOUNT_CHECKED),
-    ("steps.permission", Step.PERMISSION_CHECKED),
-    ("steps.saved", Step.CREDENTIAL_SAVED),
-    ("steps.sync", Step.SYNC_STARTED),
+    ("signed_in", Step.RETURNED),
+    ("company", Step.ACCOUNT_CHECKED),
+    ("permission", Step.PERMISSION_CHECKED),
+    ("saved", Step.CREDENTIAL_SAVED),
+    ("sync", Step.SYNC_STARTED),
 )
 _STOPPED_AT = {
-    Reason.WRONG_ACCOUNT: "steps.company",
-    Reason.NEEDS_ADMIN: "steps.permission",
-    Reason.SCOPE_MISSING: "steps.permission",
+    Reason.WRONG_ACCOUNT: "company",
+    Reason.NEEDS_ADMIN: "permission",
+    Reason.SCOPE_MISSING: "permission",
 }
 
 _ELSEWHERE = (State.AWAITING_AUTH, State.VERIFYING, State.SYNCING)
@@ -317,6 +260,10 @@ _DEAD_TEXT = {
     Dead.LOGIN_DOES_NOT_HELP: "login_does_not_help",
     Dead.VERIFICATION_RUNNING: "verification_running",
 }
+
+
+def _reached(view: WindowView, step: Step) -> bool:
+    return _ORDER.index(step) <= _ORDER.index(view.step)
 
 
 def _name(view: WindowView) -> str:

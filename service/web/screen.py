@@ -1,0 +1,61 @@
+"""A screen of the window as values: what stands on it, and the one thing to do first."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Tone: TypeAlias = Literal["calm", "busy", "good", "attention"]
+LineStatus: TypeAlias = Literal["done", "now", "failed", "waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A button. `post` sends a form; `link` goes somewhere; `back` goes to the host; `close` closes the window."""
+
+    kind: Literal["post", "link", "back", "close"]
+    label: str
+    address: str = ""
+    """Empty: the page's own address."""
+    by_itself: bool = False
+    """Whether the script presses it, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A step of the checks."""
+
+    label: str
+    status: LineStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One screen: what happened, and at most one thing to do first."""
+
+    name: str
+    tone: Tone
+    title: str
+    words: tuple[str, ...]
+    next: str | None = None
+    primary: Action | None = None
+    secondary: Action | None = None
+    provider: str | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+    why: tuple[str, str] | None = None
+    needed: tuple[str, ...] = ()
+    caution: str | None = None
+    lines: tuple[Line, ...] = ()
+    support_code: str | None = None
+    final: bool = True
+    """Whether nothing more will change by itself."""
+    outcome: Literal["connected", "ended"] | None = None
+    """What the host's page is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The host, as the window speaks of it."""
+
+    name: str
+    origin: str | None
+    return_urls: frozenset[str]
+    """Where a browser may go; compared exactly (S20)."""
