@@ -145,7 +145,7 @@ class Loop:
     def __init__(self, service: Service, simulator: Simulator, topics: Topics, producer: AIOKafkaProducer) -> None:
         self.service, self.simulator, self.topics = service, simulator, topics
         self._producer = producer
-        self._worker = asyncio.create_task(worker_of(service).run())
+        self._worker: asyncio.Task[None] | None = None
 
     async def take_over(self) -> None:
         """Another worker takes the place of this one."""
@@ -153,6 +153,8 @@ class Loop:
         self._worker = asyncio.create_task(worker_of(self.service).run())
 
     async def stop_worker(self) -> None:
+        if self._worker is None:
+            return
         self._worker.cancel()
         await asyncio.gather(self._worker, return_exceptions=True)
 
@@ -301,9 +303,9 @@ class Loop:
 
 @asynccontextmanager
 async def running_loop(
-    dsn: str, bootstrap: str, prefix: str, folder: Path, rules: dict[str, object] | None = None
+    dsn: str, bootstrap: str, prefix: str, folder: Path, rules: dict[str, object] | None = None, worker: bool = True
 ) -> AsyncIterator[Loop]:
-    """The service as `serve --role all` assembles it, without its port."""
+    """The service as `serve --role all` (or `api`, without a worker) assembles it, without its port."""
     folder.mkdir(exist_ok=True)
     keys = folder / "keys"
     generate_key_file(keys)
@@ -321,10 +323,12 @@ async def running_loop(
                     service.engine.run(),
                     run_jobs(service.engine, service.handlers),
                     fire_deadlines(service.engine),
-                    topics.follow(),
+                    *([topics.follow()] if worker else []),
                 )
             ]
             loop = Loop(service, simulator, topics, producer)
+            if worker:
+                await loop.take_over()
             try:
                 yield loop
             finally:

@@ -126,7 +126,7 @@ def _apply(
 
 
 def _precondition(submission: Submission, connector: Connector, providers: ProviderPort) -> Refused | None:
-    registered = connector.version > 0
+    registered = connector.version > 0 and not isinstance(submission.input, Register)  # whose answer is in the table
     if registered and submission.tenant is not None and submission.tenant != connector.tenant:
         return Refused.UNKNOWN_CONNECTOR
     if submission.if_version is not None and submission.if_version != connector.version:

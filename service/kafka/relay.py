@@ -57,8 +57,8 @@ class Relay:
 
     async def _own(self) -> None:
         producer = self.make_producer(f"{self.publication.prefix}regrant-relay-{self.shard}")
-        await producer.start()  # raises the producer epoch: the former relay is fenced from here on
         try:
+            await producer.start()  # raises the producer epoch: the former relay is fenced from here on
             async with self.pool.acquire() as connection:
                 position = await claim_relay(connection, self.shard)
             await self._follow(producer, position)

@@ -1,0 +1,241 @@
+"""The host's API over real HTTP, on a real database: who may do what, and what a caller is told when it may not."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from schemas.problems import ProblemCode
+from schemas.routes import ROUTES, Route, Scope
+from service.app import web_app
+from service.http.api import operation_of
+from tests.loop import Loop, running_loop
+
+ALL_SCOPES = " ".join(scope.value for scope in Scope)
+
+
+@dataclass
+class Host:
+    """A host's backend."""
+
+    client: TestClient  # type: ignore[type-arg]  # of whatever application
+    key: bytes
+
+    def token(self, tenant: str = "drivewell", *, alg: str = "HS256", **changes: Any) -> str:
+        claims = {
+            "iss": "https://host.example",
+            "aud": "regrant",
+            "sub": "backend",
+            "exp": int(time.time()) + 60,
+            "tenant": tenant,
+            "scope": ALL_SCOPES,
+            **changes,
+        }
+        return jwt.encode({"alg": alg}, claims, OctKey.import_key(self.key), algorithms=[alg])
+
+    async def call(
+        self, method: str, path: str, body: object = None, *, tenant: str = "drivewell", **headers: str
+    ) -> ClientResponse:
+        given = {
+            "Authorization": f"Bearer {self.token(tenant)}",
+            **{k.replace("_", "-"): v for k, v in headers.items()},
+        }
+        return await self.client.request(method, path, json=body, headers=given)
+
+    async def registered(self, name: str = "", **body: object) -> str:
+        id_ = name or f"c-{uuid4().hex[:8]}"
+        answer = await self.call("POST", "/v1/connectors", {**_CONNECTOR, "connector_id": id_, **body})
+        assert answer.status == 201, await answer.text()
+        return id_
+
+
+_CONNECTOR = {"provider": "quickbooks-online", "name": "Books"}
+
+
+@pytest.fixture
+async def loop(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Loop]:
+    async with running_loop(database, kafka_bootstrap, topic_prefix, tmp_path, worker=False) as loop:
+        yield loop
+
+
+@pytest.fixture
+async def host(loop: Loop, aiohttp_client: Callable[..., Awaitable[Any]]) -> Host:
+    import asyncio
+
+    app = web_app(loop.service, "all", asyncio.Event())
+    key_file = loop.service.settings.jwt.hs256_key_file
+    assert key_file is not None
+    return Host(await aiohttp_client(app), key_file.read_bytes().strip())
+
+
+async def problem(answer: ClientResponse, code: ProblemCode) -> dict[str, Any]:
+    """The problem in an answer, which must be of this kind."""
+    told: dict[str, Any] = await answer.json(content_type="application/problem+json")
+    assert (answer.status, told["code"], told["status"]) == (code.entry.status, code.value, code.entry.status), told
+    return told
+
+
+def test_every_route_has_its_handler() -> None:
+    for route in ROUTES:
+        assert callable(operation_of(route))
+
+
+async def test_a_connector_is_registered_seen_renamed_listed_and_deleted(host: Host) -> None:
+    id_ = await host.registered()
+    seen = await host.call("GET", f"/v1/connectors/{id_}")
+    told = await seen.json()
+    assert (seen.headers["ETag"], told["state"], told["reason"]) == ('"1"', "failed", "never_connected")
+    assert told["words"] == "Nobody has signed in to QuickBooks for this connector yet."
+    renamed = await host.call("PATCH", f"/v1/connectors/{id_}", {"name": "New books"}, If_Match='"1"')
+    assert (renamed.headers["ETag"], (await renamed.json())["name"]) == ('"2"', "New books")
+    listed = await (await host.call("GET", "/v1/connectors?state=failed")).json()
+    assert [c["connector_id"] for c in listed["connectors"]] == [id_]
+    assert (await host.call("DELETE", f"/v1/connectors/{id_}")).status == 204
+    await problem(await host.call("GET", f"/v1/connectors/{id_}"), ProblemCode.UNKNOWN_CONNECTOR)
+    again = await host.call("POST", "/v1/connectors", {**_CONNECTOR, "connector_id": id_})
+    await problem(again, ProblemCode.CONNECTOR_DELETED)
+
+
+async def test_the_history_tells_what_happened_newest_first(host: Host, loop: Loop) -> None:
+    id_ = await host.registered()
+    await host.call("PATCH", f"/v1/connectors/{id_}", {"name": "a"})
+    await host.call("POST", f"/v1/connectors/{id_}/disconnect")
+    entries = (await (await host.call("GET", f"/v1/connectors/{id_}/history")).json())["entries"]
+    assert [e["trigger"] for e in entries] == ["disconnect", "update", "register"]
+    assert [e["version"] for e in entries] == [3, 2, 1]
+
+
+async def test_pages_follow_one_another_by_their_links(host: Host, loop: Loop) -> None:
+    ids = sorted([await host.registered(f"c{n:03}") for n in range(105)])
+    first = await host.call("GET", "/v1/connectors")
+    link = first.headers["Link"]
+    second = await host.call("GET", link[1 : link.index(">")])
+    seen = [c["connector_id"] for answer in (first, second) for c in (await answer.json())["connectors"]]
+    assert (seen, second.headers.get("Link")) == (ids, None)
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if "{" in r.path], ids=lambda r: r.name)
+async def test_s38_another_tenants_ids_are_unknown_on_every_route(host: Host, loop: Loop, route: Route) -> None:
+    id_ = await host.registered()
+    attempt, _ = await loop.open(id_)  # type: ignore[arg-type]
+    path = route.path.format(connector_id=id_, attempt_id=attempt)
+    bodies = {
+        "update_connector": {"name": "x"},
+        "open_attempt": {"person": {"id": "u", "name": "U"}},
+        "create_handoff": {"id": "u", "name": "U"},
+        "complete_attempt": {"completion_token": "x" * 40, "person_id": "u"},
+    }
+    answer = await host.call(route.method, path, bodies.get(route.name), tenant="stranger")
+    if route.name == "get_token":
+        await problem(answer, ProblemCode.NO_CREDENTIAL)  # the same answer as for an id that nobody has
+        nobodys = await host.call(route.method, "/v1/connectors/nobodys/token", tenant="stranger")
+        await problem(nobodys, ProblemCode.NO_CREDENTIAL)
+    else:
+        unknown = {ProblemCode.UNKNOWN_CONNECTOR.value, ProblemCode.UNKNOWN_ATTEMPT.value}
+        assert (answer.status, (await answer.json(content_type=None))["code"] in unknown) == (404, True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"aud": "other"}, {"aud": ["regrant", "other"]}, {"iss": "x"}, {"exp": 1}, {"tenant": ""}, {"tenant": None}],
+    ids=str,
+)
+async def test_s38_a_token_with_a_wrong_claim_is_none(host: Host, changes: dict[str, Any]) -> None:
+    headers = {"Authorization": f"Bearer {host.token(**changes)}"}
+    await problem(await host.client.get("/v1/connectors", headers=headers), ProblemCode.UNAUTHENTICATED)
+
+
+async def test_s38_unsigned_foreign_and_missing_tokens_are_none(host: Host) -> None:
+    foreign = Host(host.client, b"f" * 48).token()
+    head, body, _ = host.token().split(".")
+    none = "eyJhbGciOiJub25lIn0"
+    for token in ("", "x", foreign, f"{head}.{body}.", f"{none}.{body}."):
+        answer = await host.client.get("/v1/connectors", headers={"Authorization": f"Bearer {token}"})
+        await problem(answer, ProblemCode.UNAUTHENTICATED)
+    await problem(await host.client.get("/v1/connectors"), ProblemCode.UNAUTHENTICATED)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda r: r.name)
+async def test_s38_each_route_wants_its_own_scope(host: Host, route: Route) -> None:
+    others = " ".join(scope.value for scope in Scope if scope is not route.scope)
+    path = route.path.format(connector_id="c", attempt_id=uuid4())
+    headers = {"Authorization": f"Bearer {host.token(scope=others)}"}
+    answer = await host.client.request(route.method, path, headers=headers, json={})
+    assert route.scope.value in (await problem(answer, ProblemCode.SCOPE_MISSING))["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({**_CONNECTOR}, "/connector_id"),
+        ({**_CONNECTOR, "connector_id": "a b"}, "/connector_id"),
+        ({**_CONNECTOR, "connector_id": "a", "name": "nul\0"}, "/name"),
+        ({**_CONNECTOR, "connector_id": "a", "name": ""}, "/name"),
+        ({**_CONNECTOR, "connector_id": "a", "surprise": "SECRET"}, "/surprise"),
+        ([], ""),
+    ],
+    ids=str,
+)
+async def test_a_bad_body_is_a_problem_that_names_the_field_and_echoes_nothing(
+    host: Host, body: object, pointer: str
+) -> None:
+    answer = await host.call("POST", "/v1/connectors", body)
+    told = await problem(answer, ProblemCode.INVALID_REQUEST)
+    assert pointer in [error["pointer"] for error in told["errors"]]
+    assert "SECRET" not in await answer.text()
+
+
+async def test_what_is_no_json_or_too_large_is_told_so(host: Host) -> None:
+    headers = {"Authorization": f"Bearer {host.token()}", "Content-Type": "application/json"}
+    bad = await host.client.post("/v1/connectors", data=b"{", headers=headers)
+    await problem(bad, ProblemCode.MALFORMED_REQUEST)
+    large = await host.client.post("/v1/connectors", data=b" " * 300_000, headers=headers)
+    await problem(large, ProblemCode.BODY_TOO_LARGE)
+    text = await host.client.post("/v1/connectors", data=b"x", headers={**headers, "Content-Type": "text/plain"})
+    await problem(text, ProblemCode.NOT_JSON)
+    await problem(await host.call("GET", "/v1/nothing"), ProblemCode.NOT_FOUND)
+    await problem(await host.call("PUT", "/v1/connectors"), ProblemCode.METHOD_NOT_ALLOWED)
+    await problem(
+        await host.call("POST", "/v1/connectors", {**_CONNECTOR, "connector_id": "p", "provider": "nobody"}),
+        ProblemCode.UNKNOWN_PROVIDER,
+    )
+
+
+async def test_if_match_refuses_what_has_changed_since(host: Host) -> None:
+    id_ = await host.registered()
+    stale = await host.call("PATCH", f"/v1/connectors/{id_}", {"name": "b"}, If_Match='"7"')
+    await problem(stale, ProblemCode.VERSION_MISMATCH)
+
+
+async def test_an_idempotency_key_makes_a_post_happen_once(host: Host, loop: Loop) -> None:
+    body = {**_CONNECTOR, "connector_id": "once"}
+    first, second = [await host.call("POST", "/v1/connectors", body, Idempotency_Key="k1") for _ in range(2)]
+    assert (first.status, await first.read(), first.headers["ETag"]) == (
+        second.status,
+        await second.read(),
+        second.headers["ETag"],
+    )
+    other = await host.call("POST", "/v1/connectors", {**body, "name": "other"}, Idempotency_Key="k1")
+    await problem(other, ProblemCode.IDEMPOTENCY_KEY_REUSED)
+    strangers = await host.call("POST", "/v1/connectors", body, tenant="stranger", Idempotency_Key="k1")
+    await problem(strangers, ProblemCode.ID_TAKEN)
+    assert await loop.pool.fetchval("select count(*) from transition") == 1
+
+
+async def test_probes_and_documents_ask_for_no_token(host: Host) -> None:
+    assert (await host.client.get("/livez")).status == 200
+    assert (await (await host.client.get("/readyz?verbose")).json()) == {
+        "serving": True,
+        "database": True,
+        "schema": True,
+    }
+    assert (await (await host.client.get("/v1/openapi.json")).json())["openapi"].startswith("3.1")
+    assert (await host.client.get("/schemas/connector.transition.v1.schema.json")).status == 200
