@@ -96,6 +96,9 @@ async def running_platform(
             try:
                 async with _with_the_host(session, steps, name, deployment, simulator, ports.host) as platform:
                     yield platform
+            except Exception:
+                steps.complain(f"{name}: regrant's last words", deployment.said())
+                raise
             finally:
                 await deployment.stop()
         finally:

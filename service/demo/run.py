@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 import signal
 import socket
 import time
@@ -55,6 +56,7 @@ async def demo(
     console = said.console_for(json=json)
     task = asyncio.current_task()
     assert task is not None
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is just starting makes it chatty
     with _interrupting(task), closing(Supervisor()) as supervisor, Steps(console) as steps:
         try:
             if ci:

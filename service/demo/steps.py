@@ -60,6 +60,11 @@ class Steps:
             self._live.stop()
             self._live = None
 
+    def complain(self, what: str, text: str) -> None:
+        """What a part said before something went wrong."""
+        self.settle()
+        self._console.print(Text(f"{what}:\n{text}", style="red"))
+
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[Step]:
         """A part that starts inside the block, and runs when the block ends well."""

@@ -17,6 +17,7 @@ from service.store.pool import TRANSIENT
 log = structlog.get_logger()
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_ID = web.RequestKey("trace_id", str)
 _BUSY_RETRY_S = "2"
 
 
@@ -66,11 +67,10 @@ def problem_response(request: web.Request, problem: ApiProblem, public_url: str)
 
 def trace_id(request: web.Request) -> str:
     """The caller's trace id (W3C Trace Context), or one of our own."""
-    if "trace_id" not in request:
+    if _TRACE_ID not in request:
         match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-        request["trace_id"] = match[1] if match else uuid.uuid4().hex
-    trace: str = request["trace_id"]
-    return trace
+        request[_TRACE_ID] = match[1] if match else uuid.uuid4().hex
+    return request[_TRACE_ID]
 
 
 def problems_middleware(public_url: str, prefixes: tuple[str, ...]):  # type: ignore[no-untyped-def]  # aiohttp's own type
