@@ -557,9 +557,14 @@ async def test_s23_host_and_forwarded_headers_change_no_address(person: Person, 
 
 
 async def test_s24_unknown_expired_used_and_foreign_look_the_same(person: Person, flow: MemoryFlow) -> None:
-    await person.begin()
     stranger = Person(person.client, flow)
+    csrf = await stranger.csrf(f"/connect/{HANDOFF}")
+    await person.begin()
     answers = [
+        await stranger.post(f"/connect/{HANDOFF}", csrf),
+        await stranger.post("/connect/" + "z" * 43, csrf),
+        await stranger.post(f"{ATTEMPT_PAGE}/again", csrf),
+        await stranger.post(f"/connect/attempts/{uuid4()}/cancel", csrf),
         await stranger.get(f"/connect/{HANDOFF}"),
         await stranger.get("/connect/" + "z" * 43),
         await stranger.get("/connect/%ff%00"),
