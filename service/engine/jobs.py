@@ -13,16 +13,18 @@ import structlog
 
 from service.engine.door import Engine
 from service.engine.submission import Busy, LeaseLost
-from service.store.due import Job, lease_jobs, postpone
+from service.store.due import Job, lease_jobs, postpone, renew
 from service.store.pool import TRANSIENT
 
 log = structlog.get_logger()
 
 Handler: TypeAlias = Callable[[Job], Awaitable[None]]
 
-LEASE = timedelta(seconds=45)
-"""Longer than the longest handler may take: its calls to the outside are capped at 10 s each."""
-HANDLER_LIMIT = timedelta(seconds=40)
+LEASE = timedelta(seconds=10)
+"""How soon another process takes over from one that died. A handler that runs on has its lease renewed."""
+RENEW_EVERY_S = 3.0
+HANDLER_LIMIT = timedelta(seconds=60)
+"""Its calls to the outside are capped at 10 s each."""
 POLL_S = 0.5
 CONCURRENCY = 32
 
@@ -57,6 +59,7 @@ async def _lease(engine: Engine, room: int) -> list[Job]:
 
 async def _run(engine: Engine, handler: Handler, job: Job) -> None:
     """Runs one job. Whatever goes wrong, the job stays: it is tried again, later each time."""
+    renewing = asyncio.create_task(_keep_lease(engine, job), name=f"lease-{job.id}")
     try:
         async with asyncio.timeout(HANDLER_LIMIT.total_seconds()):
             await handler(job)
@@ -68,6 +71,19 @@ async def _run(engine: Engine, handler: Handler, job: Job) -> None:
     except Exception:
         log.exception("job_broke", kind=job.kind, job=job.id)
         await _postpone(engine, job)
+    finally:
+        renewing.cancel()
+
+
+async def _keep_lease(engine: Engine, job: Job) -> None:
+    """Renews the lease until cancelled. A lease that is lost stops nothing: no result under it counts."""
+    while True:
+        await asyncio.sleep(RENEW_EVERY_S)
+        try:
+            async with engine.pool.acquire() as connection:
+                await renew(connection, job, LEASE)
+        except TRANSIENT as error:
+            log.warning("lease_not_renewed", job=job.id, error=type(error).__name__)
 
 
 async def _postpone(engine: Engine, job: Job) -> None:

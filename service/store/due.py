@@ -33,6 +33,8 @@ returning job.id, job.kind, job.connector, c.connector_id, job.attempt_id, job.t
 
 FINISH = "delete from job where id = $1 and lease_token = $2"
 
+RENEW = "update job set lease_until = now() + $3::interval where id = $1 and lease_token = $2"
+
 POSTPONE = """
 update job set run_at = now() + $3::interval, lease_token = null, lease_until = null
 where id = $1 and lease_token = $2
@@ -98,6 +100,11 @@ async def lease_jobs(connection: Connection, limit: int, lease: timedelta) -> li
 async def finish(connection: Connection, job: Job) -> None:
     """Ends a job that has no result to hand in."""
     await connection.execute(FINISH, job.id, job.lease)
+
+
+async def renew(connection: Connection, job: Job, lease: timedelta) -> None:
+    """Holds the lease for longer, if it is still held."""
+    await connection.execute(RENEW, job.id, job.lease, lease)
 
 
 async def postpone(connection: Connection, job: Job, pause: timedelta) -> None:

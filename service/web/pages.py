@@ -19,6 +19,9 @@ _TYPES = {"window.css": "text/css", "window.js": "text/javascript", "icon.svg": 
 ASSETS = {name: (_ROOM / "assets" / name).read_bytes() for name in _TYPES}
 _VERSION = hashlib.sha256(b"".join(ASSETS.values())).hexdigest()[:12]
 
+RETRY_S = 3
+"""How soon a page that found the database away tries again, in seconds."""
+
 _LOOPBACK_SOURCES = "http://127.0.0.1:* http://localhost:*"
 
 
@@ -59,18 +62,19 @@ class Pages:
         *,
         status: int = 200,
         status_address: str = "",
-        refresh: str | None = None,
+        retry_address: str | None = None,
     ) -> web.Response:
         """A whole page. With `status_address` it is live: the script asks there, and without script it reloads.
 
-        `refresh` is the content of an unconditional refresh, as HTML's `http-equiv=refresh` takes it.
+        With `retry_address` (empty: its own) the page goes there by itself after `RETRY_S`, with script or without.
         """
         text = self._templates.get_template("window.html").render(
             title=self.title(screen),
             screen=screen,
             csrf=form.csrf if form else "",
             status_address=status_address,
-            refresh=refresh,
+            retry_address=retry_address,
+            retry_s=RETRY_S,
         )
         response = self._html(text, status)
         if form is not None:
@@ -104,7 +108,7 @@ class Pages:
         headers.setdefault("Referrer-Policy", "no-referrer")
         headers.setdefault("X-Content-Type-Options", "nosniff")
         if self._browser.secure:
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
     def _html(self, text: str, status: int) -> web.Response:
         return web.Response(text=text, status=status, content_type="text/html")

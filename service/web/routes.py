@@ -24,12 +24,9 @@ from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store.pool import TRANSIENT
 from service.web.browser import Browser
 from service.web.catalogue import Texts
-from service.web.pages import Form, Pages, asset
-from service.web.screen import Host
+from service.web.pages import RETRY_S, Form, Pages, asset
+from service.web.screen import Host, Screen
 from service.web.screens import Screens
-
-RETRY_S = 3
-"""How soon a page that found the database away tries again, in seconds."""
 
 _HANDOFF = re.compile(r"[A-Za-z0-9_-]{20,200}")
 _ROOMS_PATHS = ("/connect", "/oauth/", "/help/")
@@ -134,11 +131,10 @@ class _Window:
             return web.Response(body=b'{"final":true}', status=404, content_type="application/json")
         screen = self.screens.attempt(found, datetime.now(UTC))
         form = self._form(request)
-        done = [line.label for line in screen.lines if line.status == "done"]
         body = orjson.dumps(
             {
                 "title": self.pages.title(screen),
-                "said": " ".join((screen.title, *done[-1:], *screen.words)),
+                "said": _said(screen),
                 "final": screen.final,
                 "html": self.pages.panel(screen, form),
             }
@@ -222,16 +218,21 @@ class _Window:
 
     def _trouble(self, request: web.Request, kind: str, status: int) -> web.Response:
         address = _page_of(request)
-        refresh = None
-        if kind == "unavailable":
-            refresh = f"{RETRY_S}; url={address}" if address else str(RETRY_S)
-        response = self.pages.page(self.screens.trouble(kind, address), status=status, refresh=refresh)
-        if status == 503:
-            response.headers["Retry-After"] = str(RETRY_S)
+        screen = self.screens.trouble(kind, address)
+        if status != 503:
+            return self.pages.page(screen, status=status)
+        response = self.pages.page(screen, status=status, retry_address=address)
+        response.headers["Retry-After"] = str(RETRY_S)
         return response
 
 
 _DEAD_STATUS = {Dead.BAD_REQUEST: 400, Dead.LOGIN_DOES_NOT_HELP: 409, Dead.VERIFICATION_RUNNING: 409}
+
+
+def _said(screen: Screen) -> str:
+    """What a screen reader says when the page has changed: how far it is, or how it ended."""
+    done = [line.label for line in screen.lines if line.status == "done"]
+    return " ".join(f"{text.rstrip('.…')}." for text in (screen.title, *(screen.words if screen.final else done[-1:])))
 
 
 def _handoff(request: web.Request) -> Secret | None:

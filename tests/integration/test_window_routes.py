@@ -407,7 +407,7 @@ async def test_the_status_is_small_and_unchanged_costs_nothing(person: Person, f
     first = await person.get(STATUS)
     body = await first.json()
     assert (body["final"], len(await first.read()) < 6000) == (False, True)
-    assert "Checking" in body["said"]
+    assert body["said"] == "Checking. Signed in to QuickBooks."
     unchanged = await person.get(STATUS, **{"If-None-Match": first.headers["ETag"]})
     assert (unchanged.status, await unchanged.read()) == (304, b"")
 
@@ -594,6 +594,7 @@ async def test_a_database_that_is_away_gets_a_page_that_tries_again(
     away = await person.get(path)
     assert (away.status, away.headers["Retry-After"]) == (503, "3")
     assert '<meta http-equiv="refresh" content="3">' in await away.text()
+    assert 'data-retry-s="3" data-retry=""' in await away.text()
 
     flow.trouble = None
     assert (await person.get(path)).status == 303

@@ -1,4 +1,103 @@
-PLATFORMS: dict[str, dict[str, str]] = {}
+"""Tells all stories, those that don't disturb each other side by side, and counts the log against the topic."""
+
+import asyncio
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from schemas import channels
+from service.demo import stories
+from service.demo.platform import Platform
+from service.demo.stories.report import Report
+from service.demo.stories.story import PLATFORMS, STORIES, Story
+from service.demo.stories.topics import Topics
+from service.demo.stories.world import StoryStopped, World
+
+__all__ = ["PLATFORMS", "run_stories"]
+
+SIDE_BY_SIDE = 6
+STORY_LIMIT_S = 150
+LOG_LIMIT_S = 20
 
 
-async def run_stories(platforms, report): ...
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A platform with what the stories look at."""
+
+    platform: Platform
+    topics: Topics
+    database: "asyncpg.Pool[asyncpg.Record]"
+
+
+async def run_stories(platforms: Mapping[str, Platform], report: Report) -> None:
+    """Tells every story once; whatever goes wrong in one is a failed assertion of it, and the others go on."""
+    for module in pkgutil.iter_modules(stories.__path__):
+        importlib.import_module(f"{stories.__name__}.{module.name}")
+    told = sorted(STORIES, key=lambda one: one.number)
+    async with AsyncExitStack() as stack:
+        stages = {name: await stack.enter_async_context(_stage(platform)) for name, platform in platforms.items()}
+        at_once = asyncio.Semaphore(SIDE_BY_SIDE)
+        async with asyncio.TaskGroup() as telling:
+            others = [
+                telling.create_task(_tell(one, stages[one.platform], report, at_once)) for one in told if not one.alone
+            ]
+            await asyncio.wait([task for task, one in zip(others, _together(told), strict=True) if one.platform == "calm"])
+            for one in told:
+                if one.alone:
+                    await _tell(one, stages[one.platform], report, at_once)
+        for stage in stages.values():
+            await _count(stage, report)
+
+
+def _together(told: list[Story]) -> list[Story]:
+    return [one for one in told if not one.alone]
+
+
+@asynccontextmanager
+async def _stage(platform: Platform) -> AsyncIterator[Stage]:
+    deployment = platform.deployment
+    topics = Topics(deployment.bootstrap, deployment.topic_prefix)
+    following = asyncio.create_task(topics.follow())
+    try:
+        async with asyncpg.create_pool(deployment.dsn, min_size=1, max_size=6) as database:
+            yield Stage(platform, topics, database)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _tell(story: Story, stage: Stage, report: Report, at_once: asyncio.Semaphore) -> None:
+    name = f"{story.number:>2}"
+    world = World(name.strip(), stage.platform, stage.topics, stage.database, report)
+    async with at_once:
+        try:
+            async with asyncio.timeout(STORY_LIMIT_S):
+                await story.tell(world)
+        except StoryStopped:
+            return  # the failed assertion is in the report
+        except Exception as error:
+            # The border of a story: whatever it was is a failure of this story, said with where it happened.
+            report.note(world.story, False, story.title, _where(error))
+
+
+def _where(error: BaseException) -> str:
+    import traceback
+
+    frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    return f"{type(error).__name__}: {error} (at {' > '.join(frames[-4:])})"
+
+
+async def _count(stage: Stage, report: Report) -> None:
+    """The rows of the log against the distinct events on the topic: what is missing after a while is lost."""
+    rows: int = await stage.database.fetchval("select count(*) from transition")
+    try:
+        async with asyncio.timeout(LOG_LIMIT_S):
+            while len(stage.topics.event_ids(channels.TRANSITIONS)) < rows:
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        pass  # counted below
+    report.add_log(rows, rows - len(stage.topics.event_ids(channels.TRANSITIONS)))

@@ -2,7 +2,7 @@
 // tells the host's page how it went, and goes on by itself where a sign-in was interrupted.
 "use strict";
 (() => {
-  const { hostOrigin, status, offline } = document.body.dataset;
+  const { hostOrigin, status, offline, retry, retryS } = document.body.dataset;
   const panel = document.querySelector("[data-panel]");
   const said = document.querySelector("[data-said]");
   const CONTINUED = "regrant-continued";
@@ -95,4 +95,5 @@
   });
   arrange();
   if (status) follow();
+  if (retryS) setTimeout(() => location.replace(retry || location.href), retryS * 1000);
 })();
