@@ -113,7 +113,7 @@ _OPEN_ATTEMPT = {
 
 BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     "Problem": {
-        "type": "https://regrant.example/problems/version_mismatch",
+        "type": "https://regrant.example/help/problems/version_mismatch",
         "title": "The connector has changed",
         "status": 412,
         "detail": "The connector is at version 3.",

@@ -83,9 +83,7 @@ class Deployment:
 
     async def start(self) -> None:
         """Starts the service and waits until it says that it is ready."""
-        self._child = self._supervisor.start(
-            _regrant("serve", "--role", "all"), log=self._log, env=self.environment
-        )
+        self._child = self._supervisor.start(_regrant("serve", "--role", "all"), log=self._log, env=self.environment)
         await self._is_ready(self._child)
 
     async def stop(self) -> None:

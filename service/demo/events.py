@@ -42,24 +42,29 @@ class HostEvents:
         if self._producer is not None:
             await self._producer.stop()
 
-    def event(self, channel: Channel, message: Message, connector: str, data: object) -> Event:
-        """A record of `channel` that happened now. `data` is what `message.data` describes, as JSON values."""
+    def event(
+        self, channel: Channel, message: Message, connector: str, data: object, at: datetime | None = None
+    ) -> Event:
+        """A record of `channel` that happened `at` (now). `data` is what `message.data` describes, as JSON values."""
         headers = {
             "ce_specversion": "1.0",
             "ce_id": uuid4().hex,
             "ce_type": message.type,
             "ce_source": "/drivewell",
             "ce_subject": connector,
-            "ce_time": datetime.now(UTC).isoformat(),
+            "ce_time": (at or datetime.now(UTC)).isoformat(),
             "content-type": "application/json",
         }
         encoded = [(name, value.encode()) for name, value in headers.items()]
         return Event(self.topic_prefix + channel.topic, connector.encode(), orjson.dumps(data), encoded)
 
-    async def send(self, event: Event) -> None:
-        """Sends it and waits until the broker has it."""
+    async def send(self, event: Event) -> tuple[int, int]:
+        """Sends it and waits until the broker has it; returns its partition and offset."""
         assert self._producer is not None, "inside `async with`"
-        await self._producer.send_and_wait(event.topic, key=event.key, value=event.value, headers=list(event.headers))
+        stored = await self._producer.send_and_wait(
+            event.topic, key=event.key, value=event.value, headers=list(event.headers)
+        )
+        return stored.partition, stored.offset
 
     async def say(self, channel: Channel, message: Message, connector: str, data: object) -> None:
         await self.send(self.event(channel, message, connector, data))

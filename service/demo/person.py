@@ -160,9 +160,7 @@ class Person:
     ) -> Screen:
         """The whole way: the link, the button, the provider's pages, and back to the window."""
         authorize = await self.press(await self.look(handoff))
-        return await self.come_back(
-            await self.sign_in(authorize, company=company, consent=consent, passkey=passkey)
-        )
+        return await self.come_back(await self.sign_in(authorize, company=company, consent=consent, passkey=passkey))
 
     async def wait(self, screen: Screen, at_most_s: float) -> Screen:
         """Watches the window until nothing more changes by itself. Raises `TimeoutError`."""

@@ -21,15 +21,13 @@ from service.engine.submission import Busy, LeaseLost, ProviderPort, Receipt, Su
 from service.store.batch import (
     Batch,
     Conflict,
-    FenceLost,
     LeasesLost,
-    OffsetMove,
     VerificationWanted,
     load,
     store,
 )
 from service.store.pool import TRANSIENT, Pool
-from service.store.shards import position
+from service.store.shards import FenceLost, OffsetMove, position
 from statemachine import Rules
 
 log = structlog.get_logger()

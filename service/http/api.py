@@ -87,7 +87,9 @@ async def _once(call: Call, key: str, operation: Operation) -> web.StreamRespons
         async with pool.acquire() as connection:
             await idempotency.forget(connection, tenant, key)
         raise
-    kept = {str(name): value for name, value in response.headers.items() if name in ("ETag", "Location", "Content-Type")}
+    kept = {
+        str(name): value for name, value in response.headers.items() if name in ("ETag", "Location", "Content-Type")
+    }
     async with pool.acquire() as connection:
         body = bytes(response.body) if isinstance(response.body, bytes | bytearray) else b""
         await idempotency.keep(connection, tenant, key, response.status, orjson.dumps(kept).decode(), body)

@@ -20,9 +20,8 @@ from service.engine.fold import Record, Unreadable, Work
 from service.engine.submission import Submission
 from service.kafka.cloudevents import BadRecord
 from service.kafka.decode import decode
-from service.store.batch import FenceLost, OffsetMove
 from service.store.pool import TRANSIENT
-from service.store.shards import claim_partition
+from service.store.shards import FenceLost, OffsetMove, claim_partition
 
 log = structlog.get_logger()
 

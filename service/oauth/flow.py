@@ -154,11 +154,17 @@ class Flow:
 
     # The window.
 
-    async def look(self, handoff: Secret) -> Window:
-        """What a handoff leads to. Changes nothing: mail scanners and link previews may look."""
+    async def look(self, handoff: Secret, browser: Secret | None) -> Window | Returned:
+        """What a handoff leads to. Changes nothing: mail scanners and link previews may look.
+
+        The browser that spent it (the back button, a reload) finds back to its attempt.
+        """
         async with self._engine.pool.acquire() as connection:
             row = await attempts.attempt_of_handoff(connection, hash_of(handoff))
-        return self._view_of(row) if row is not None and row.live else Dead.UNKNOWN
+            if row is not None:
+                return self._view_of(row) if row.live else Dead.UNKNOWN
+            spent = await attempts.attempt_of_spent_handoff(connection, hash_of(handoff))
+        return Returned(spent.attempt) if spent is not None and _same_browser(spent, browser) else Dead.UNKNOWN
 
     async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead:
         """The button: spends the handoff, and makes the authorization request that the browser is sent with."""

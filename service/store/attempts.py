@@ -33,6 +33,12 @@ ATTEMPT_OF_HANDOFF = f"""
 where h.hash = $1 and h.consumed_at is null and h.expires_at > now()
 """
 
+# By the handoff that was spent: whoever spent it may find back to its attempt.
+ATTEMPT_OF_SPENT_HANDOFF = f"""
+{_VIEW} join handoff h on h.attempt_id = a.attempt_id
+where h.hash = $1 and h.consumed_at is not null and h.expires_at > now()
+"""
+
 INSERT_HANDOFF = """
 insert into handoff (hash, attempt_id, person_id, person_name, expires_at)
 values ($1, $2, $3, $4, now() + $5::interval) returning expires_at
@@ -146,6 +152,10 @@ async def attempt_of_state(connection: Connection, state_hash: bytes) -> Attempt
 
 async def attempt_of_handoff(connection: Connection, handoff_hash: bytes) -> AttemptRow | None:
     return _row(await connection.fetchrow(ATTEMPT_OF_HANDOFF, handoff_hash))
+
+
+async def attempt_of_spent_handoff(connection: Connection, handoff_hash: bytes) -> AttemptRow | None:
+    return _row(await connection.fetchrow(ATTEMPT_OF_SPENT_HANDOFF, handoff_hash))
 
 
 async def add_handoff(

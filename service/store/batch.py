@@ -17,6 +17,7 @@ from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, Shard, T
 from schemas.lifecycle import State
 from schemas.reasons import Reason
 from service.store.pool import Connection
+from service.store.shards import FenceLost, OffsetMove
 from statemachine.connector import Account, Connector
 
 # What a batch consists of.
@@ -30,17 +31,6 @@ class Loaded:
     revision: int
     shard: Shard
     connector: Connector
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetMove:
-    """Inputs `first` to `next_` - 1 of a partition are consumed by this batch, by the owner of `epoch`."""
-
-    topic: str
-    partition: int
-    epoch: int
-    first: int
-    next_: int
 
 
 @dataclass(slots=True)
@@ -183,14 +173,6 @@ class Batch:
 
 class Conflict(Exception):
     """A connector was changed by somebody else since it was read: read again and decide again."""
-
-
-class FenceLost(Exception):
-    """The partition belongs to a newer owner, or its inputs were stored before."""
-
-    def __init__(self, moves: Sequence[OffsetMove]) -> None:
-        super().__init__(", ".join(f"{m.topic}[{m.partition}] from {m.first}" for m in moves))
-        self.moves = tuple(moves)
 
 
 class LeasesLost(Exception):

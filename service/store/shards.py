@@ -45,6 +45,25 @@ class Position:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class OffsetMove:
+    """Inputs `first` to `next_` - 1 of a partition are consumed by this batch, by the owner of `epoch`."""
+
+    topic: str
+    partition: int
+    epoch: int
+    first: int
+    next_: int
+
+
+class FenceLost(Exception):
+    """The partition belongs to a newer owner, or its inputs were stored before."""
+
+    def __init__(self, moves: Sequence[OffsetMove]) -> None:
+        super().__init__(", ".join(f"{m.topic}[{m.partition}] from {m.first}" for m in moves))
+        self.moves = tuple(moves)
+
+
 async def claim_partition(connection: Connection, topic: str, partition: int) -> Position:
     """Makes the caller the partition's owner; the former one's writes fail from now on."""
     row = await connection.fetchrow(CLAIM_PARTITION, topic, partition)

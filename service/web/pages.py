@@ -8,6 +8,7 @@ from importlib.resources import files
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.web.browser import Browser
@@ -99,6 +100,14 @@ class Pages:
         named = {"title": f"{title} · {self._host.name}", "heading": title, "words": words, "next": next_}
         text = self._templates.get_template("help.html").render(**named, who=say(f"help.who.{reason.remedy}"))
         return self._html(text, 200)
+
+    def problem_help(self, code: ProblemCode) -> web.Response:
+        """The page of a problem of the API, where its `type` leads: for the host's developers."""
+        entry, say = code.entry, self._texts.say
+        named = {"title": f"{entry.title} · {self._host.name}", "heading": entry.title, "next": entry.action}
+        words = say("help.problem", code=code.value, status=str(entry.status))
+        who = say("help.who.developer")
+        return self._html(self._templates.get_template("help.html").render(**named, words=words, who=who), 200)
 
     def guard(self, response: web.StreamResponse) -> None:
         """Sets the headers that every answer of the room has, where it doesn't bring stricter or wider ones."""

@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from schemas.ids import AttemptId
+from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
@@ -37,7 +38,7 @@ log = structlog.get_logger(__name__)
 class Flow(Protocol):
     """What the window needs of `service.oauth.flow.Flow`."""
 
-    async def look(self, handoff: Secret) -> WindowView | Dead: ...
+    async def look(self, handoff: Secret, browser: Secret | None) -> WindowView | Returned | Dead: ...
     async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead: ...
     async def callback(self, context: str, raw_query: str, browser: Secret | None) -> Returned | Dead: ...
     async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead: ...
@@ -77,6 +78,7 @@ def build_web(
     app.router.add_post("/connect/attempts/{attempt}/again", window.again)
     app.router.add_post("/connect/attempts/{attempt}/cancel", window.cancel)
     app.router.add_get("/help/reasons/{code}", window.help)
+    app.router.add_get("/help/problems/{code}", window.problem_help)
 
 
 # What the database's absence and a full queue have in common: the same request may succeed in a moment.
@@ -92,9 +94,11 @@ class _Window:
 
     async def start(self, request: web.Request) -> web.Response:
         handoff = _handoff(request)
-        found = await self.flow.look(handoff) if handoff else Dead.UNKNOWN
+        found = await self.flow.look(handoff, self.browser.window(request)) if handoff else Dead.UNKNOWN
         if isinstance(found, Dead):
             return self._dead(found)
+        if isinstance(found, Returned):
+            return _see_other(f"/connect/attempts/{found.attempt}")
         return self.pages.page(self.screens.start(found), self._form(request))
 
     async def begin(self, request: web.Request) -> web.Response:
@@ -168,6 +172,10 @@ class _Window:
     async def help(self, request: web.Request) -> web.Response:
         code = request.match_info["code"]
         return self.pages.help(Reason(code)) if code in set(Reason) else self._dead(Dead.UNKNOWN)
+
+    async def problem_help(self, request: web.Request) -> web.Response:
+        code = request.match_info["code"]
+        return self.pages.problem_help(ProblemCode(code)) if code in set(ProblemCode) else self._dead(Dead.UNKNOWN)
 
     @property
     def guarded(self) -> Middleware:

@@ -26,7 +26,9 @@ async def platform(database: str, kafka_bootstrap: str, topic_prefix: str) -> As
     servers.set_result(Servers(database, kafka_bootstrap, topic_prefix))
     with contextlib.closing(Supervisor()) as supervisor:
         ports = Ports(free_port(), free_port(), free_port())
-        async with running_platform(supervisor, Steps(console_for(json=True), quiet=True), "killed", servers, ports) as platform:
+        async with running_platform(
+            supervisor, Steps(console_for(json=True), quiet=True), "killed", servers, ports
+        ) as platform:
             yield platform
 
 

@@ -15,10 +15,9 @@ from schemas.records import ConnectorState, Evidence, ProviderError, Transition
 from service.engine.door import Chunk, Engine
 from service.engine.fold import Record, Unreadable, Work
 from service.engine.submission import Actor, Judgement, Submission
-from service.store.batch import FenceLost, OffsetMove
 from service.store.migrate import migrate
 from service.store.pool import Pool, open_pool
-from service.store.shards import claim_partition, unpublished
+from service.store.shards import FenceLost, OffsetMove, claim_partition, unpublished
 from statemachine import Rules
 from statemachine.inputs import Disconnect, Input, Register, StartReauth, SyncFailed, SyncSucceeded
 

@@ -1,6 +1,7 @@
 """The window's routes over HTTP: cookies, forms, headers, and what a stranger gets. The flow is an in-memory one."""
 
 import asyncio
+import html
 import inspect
 import re
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from aiohttp.test_utils import TestClient
 
 from schemas.ids import AttemptId
 from schemas.lifecycle import State, Step
+from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
@@ -71,8 +73,10 @@ class MemoryFlow:
     refusal: Dead | None = None
     completion_url: Secret | None = None
 
-    async def look(self, handoff: Secret) -> WindowView | Dead:
+    async def look(self, handoff: Secret, browser: Secret | None) -> WindowView | Returned | Dead:
         self._meet_trouble()
+        if self.handoff is None and handoff == Secret(HANDOFF) and self._is_mine(browser):
+            return Returned(self.view_.attempt)
         return self.view_ if handoff == self.handoff else Dead.UNKNOWN
 
     async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead:
@@ -649,3 +653,18 @@ async def test_style_and_script_are_served(person: Person, name: str, kind: str)
     assert (asset.status, asset.content_type) == (200, kind)
     assert asset.headers["X-Content-Type-Options"] == "nosniff"
     assert (await person.get("/connect/assets/other.css")).status == 404
+
+
+async def test_the_back_button_to_a_spent_link_leads_its_own_browser_back_to_its_attempt(
+    person: Person, flow: MemoryFlow
+) -> None:
+    await person.begin()
+    back = await person.get(f"/connect/{HANDOFF}")
+    assert (back.status, back.headers["Location"]) == (303, f"/connect/attempts/{flow.view_.attempt}")
+
+
+@pytest.mark.parametrize("code", ProblemCode)
+async def test_every_problems_type_leads_to_a_page(person: Person, code: ProblemCode) -> None:
+    page = await person.get(f"/help/problems/{code}")
+    assert page.status == 200
+    assert code.entry.action in html.unescape(await page.text())

@@ -23,7 +23,9 @@ CONTROLS: dict[str, Control] = {
     "end-subscription": Control("End the subscription", "The company's subscription has ended.", True),
     "renew-subscription": Control("Renew the subscription", "The subscription runs again.", True),
     "slow": Control("Slow provider", "The provider takes eight seconds for each answer about the company."),
-    "down": Control("Provider down for 20 s", "The provider's token host is down for twenty seconds.", of_company=False),
+    "down": Control(
+        "Provider down for 20 s", "The provider's token host is down for twenty seconds.", of_company=False
+    ),
     "lift": Control("Lift all faults", "The provider behaves again.", of_company=False),
 }
 

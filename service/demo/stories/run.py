@@ -45,7 +45,9 @@ async def run_stories(platforms: Mapping[str, Platform], report: Report) -> None
             others = [
                 telling.create_task(_tell(one, stages[one.platform], report, at_once)) for one in told if not one.alone
             ]
-            await asyncio.wait([task for task, one in zip(others, _together(told), strict=True) if one.platform == "calm"])
+            await asyncio.wait(
+                [task for task, one in zip(others, _together(told), strict=True) if one.platform == "calm"]
+            )
             for one in told:
                 if one.alone:
                     await _tell(one, stages[one.platform], report, at_once)

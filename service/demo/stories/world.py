@@ -86,7 +86,9 @@ class World:
         except TimeoutError:
             return None
 
-    async def stands(self, books: Books, state: State, sentence: str, *, within_s: float = PATIENCE_S, **facts: Any) -> Json:
+    async def stands(
+        self, books: Books, state: State, sentence: str, *, within_s: float = PATIENCE_S, **facts: Any
+    ) -> Json:
         """Three assertions: the database, the API and the state topic all show `state` and `facts`.
 
         `facts` are fields that all three have, such as `reason` or `generation`. Returns the API's answer.

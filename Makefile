@@ -1,0 +1,53 @@
+# Two commands: `make demo` and `make test`. Both set themselves up; all they need is Python 3.11 or newer.
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?=
+
+# The first interpreter that is there, works (a shim may lead nowhere), and is new enough.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help demo test lint pins screens clean
+
+help: ## Say what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/demo.stamp ## Run the whole thing here; ARGS="--ci --json" checks its stories and ends
+	@$(BIN)/regrant demo $(ARGS)
+
+test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes to pytest
+	@$(BIN)/python -m tests.browser.set_up
+	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) \
+		tests/unit tests/contract tests/integration tests/browser tests/faults
+
+lint: $(VENV)/test.stamp ## Check style, types, layers, and that nothing that is made is stale
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.documents --check
+	$(BIN)/python -m statemachine.diagram --check
+	$(BIN)/python -m service.settings --check
+
+# Installed again only when the pins change. Hashes are checked; nothing is built but this project itself.
+$(VENV)/%.stamp: requirements/%.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "installs requirements/$*.txt (once, and when it changes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/build.txt -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+pins: $(VENV)/test.stamp ## Pin the newest versions that pyproject.toml allows
+	@$(BIN)/python requirements/pin.py
+
+screens: ## Put the browser test's screenshots where the README shows them
+	cp build/screens/readme-window.png docs/screens/window.png
+
+clean: ## Remove what was made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
