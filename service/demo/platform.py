@@ -1,4 +1,4 @@
-"""A platform: one deployment of regrant with everything around it, the provider, the host's pages and its sync engine."""
+"""A platform: one deployment of regrant with everything around it: the provider, the host, its sync engine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -121,7 +121,12 @@ async def _with_the_host(
         board = Board(regrant, bootstrap, prefix)
         controls = Controls(session, f"{simulator.addresses.accounts}/_sim")
         host = HostApp(regrant, board, engine, controls, port)
-        following = [asyncio.create_task(board.follow()), asyncio.create_task(engine.serve())]
+        following = [
+            asyncio.create_task(board.follow(), name="Drivewell's consumer"),
+            asyncio.create_task(engine.serve(), name="the sync engine"),
+        ]
+        for task in following:
+            task.add_done_callback(lambda ended: _told_why(ended, steps))
         try:
             async with host.running():
                 async with steps.step(f"{name}: Drivewell and its sync engine") as step:
@@ -135,13 +140,18 @@ async def _with_the_host(
             await asyncio.gather(*following, return_exceptions=True)
 
 
+def _told_why(ended: "asyncio.Task[None]", steps: Steps) -> None:
+    """These run until they are cancelled: one that ends by itself has broken."""
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        steps.complain(ended.get_name(), repr(error))
+
+
 async def _ready(tasks: "list[asyncio.Task[None]]", *signals: asyncio.Event) -> None:
     """Waits for the signals; a task that broke first says why."""
-    waiting = asyncio.gather(*(signal.wait() for signal in signals))
     async with asyncio.timeout(HOST_READY_S):
-        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        if task.done():
-            waiting.cancel()
-            task.result()
-    await waiting
+        for signal in signals:
+            while not signal.is_set():
+                for task in tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.02)

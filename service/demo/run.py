@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmana
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.table import Table
 
 from service.demo import steps as said
 from service.demo.embedded.child import Supervisor, free_port
@@ -49,7 +48,7 @@ async def demo(
 ) -> int:
     """Runs the demo; `port` is the host application's, those behind it are regrant's and the provider's.
 
-    Returns the exit code: 0, 1 where a story failed, 130 when interrupted while starting. Raises what a part raises
+    Returns the exit code: 0, 1 where a story failed, 130 when the stories were interrupted. Raises what a part raises
     that can't start.
     """
     began = time.monotonic()
@@ -128,7 +127,7 @@ def _interrupting(task: "asyncio.Task[object]") -> Iterator[None]:
 
 def _show_addresses(console: Console, platform: Platform) -> None:
     at = platform.simulator.addresses
-    table = Table.grid(padding=(0, 3))
+    console.print()
     for name, address in (
         ("Drivewell, open this", platform.host.url),
         ("regrant, the API", f"{platform.deployment.url}/v1/openapi.json"),
@@ -137,9 +136,7 @@ def _show_addresses(console: Console, platform: Platform) -> None:
         ("Kafka", platform.deployment.bootstrap),
         ("PostgreSQL", platform.deployment.dsn),
     ):
-        table.add_row(f"  {name}", address)
-    console.print()
-    console.print(table)
+        console.print(f"  {name:<32}{address}")
     console.print("\n  ⋮ → Edit credentials, then olivia@drivewell.example with the password demo. Ctrl-C ends it.\n")
 
 

@@ -20,7 +20,7 @@ FAILING = "qbo-drivewell-inc"
 
 
 async def connect_drivewell(platform: Platform, say: Callable[[str], None]) -> None:
-    """Connects all three, and makes the first fail by what really happens: its tokens expire, its next sync is refused."""
+    """Connects all three, and makes one fail as it really happens: its tokens expire, its next sync is refused."""
     async with asyncio.TaskGroup() as tasks:
         for connector, (name, company) in CONNECTORS.items():
             tasks.create_task(_connect(platform, connector, name, company))

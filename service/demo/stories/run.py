@@ -68,6 +68,8 @@ async def _stage(platform: Platform) -> AsyncIterator[Stage]:
         async with asyncpg.create_pool(deployment.dsn, min_size=1, max_size=6) as database:
             yield Stage(platform, topics, database)
     finally:
+        if following.done():
+            following.result()  # it broke, which is why the stories saw nothing more
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
 

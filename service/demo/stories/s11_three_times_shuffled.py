@@ -51,10 +51,14 @@ async def three_times_shuffled(world: World) -> None:
         wanted = {name: getattr(oracle, name) for name in names}
         if found != wanted:
             wrong.append((script.id, found, wanted))
-    world.check(not wrong, f"{CONNECTORS} connectors end where each input once and in order leads (database)", wrong[:2])
+    world.check(
+        not wrong, f"{CONNECTORS} connectors end where each input once and in order leads (database)", wrong[:2]
+    )
     states = {expected(script.inputs).connector.state for script in scripts}
     world.check(states == {State.HEALTHY, State.FAILED}, "healthy and failed ones are among them", states)
-    listed = {script.id: (await world.platform.regrant.get(f"/v1/connectors/{script.id}"))["state"] for script in scripts}
+    listed = {
+        script.id: (await world.platform.regrant.get(f"/v1/connectors/{script.id}"))["state"] for script in scripts
+    }
     oracle_states = {script.id: expected(script.inputs).connector.state.value for script in scripts}
     world.equal(listed, oracle_states, "the API says the same")
     paths = {script.id: [s.value for s in expected(script.inputs).path] for script in scripts}
@@ -121,9 +125,7 @@ async def _deliver(world: World, channel: Channel, lists: list[list[Event]], cha
     topic = world.platform.deployment.topic_prefix + channel.topic
 
     async def consumed() -> bool:
-        rows = await world.database.fetch(
-            "select partition, next_offset from input_partition where topic = $1", topic
-        )
+        rows = await world.database.fetch("select partition, next_offset from input_partition where topic = $1", topic)
         done = {row["partition"]: row["next_offset"] for row in rows}
         return all(done.get(partition, 0) > offset for partition, offset in last.items())
 

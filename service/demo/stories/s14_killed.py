@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import aiohttp
@@ -18,8 +18,8 @@ from service.demo.stories.story import MORTAL, story
 from service.demo.stories.tale import Tale
 from service.demo.stories.world import Books, World
 
-LEASE_AND_MORE_S = 75
-"""A dead process's job is taken over when its lease of 45 seconds ends."""
+LEASE_AND_MORE_S = 60
+"""A dead process's job is taken over when its lease ends."""
 
 
 @dataclass(slots=True)
@@ -30,14 +30,24 @@ class Cast:
     books: Books
     tale: Tale
     person: Person
-    callback: URL = URL()
+    callback: URL = field(default_factory=URL)
     attempt: Json | None = None
 
 
 @story(14, "Killed while connectors are in every state, and restarted on the same data", platform=MORTAL)
 async def killed(world: World) -> None:
     async with AsyncExitStack() as people:
-        names = ["healthy", "failed", "awaiting", "edited", "checking", "exchanging", "syncing", "disconnected", "deleted"]
+        names = [
+            "healthy",
+            "failed",
+            "awaiting",
+            "edited",
+            "checking",
+            "exchanging",
+            "syncing",
+            "disconnected",
+            "deleted",
+        ]
         cast = dict(zip(names, await asyncio.gather(*(_connected(world, people, name) for name in names)), strict=True))
         await asyncio.gather(*(_PREPARE[name](world, one) for name, one in cast.items() if name in _PREPARE))
         found = {row["state"] for row in await world.database.fetch("select distinct state from connector")}
@@ -202,9 +212,13 @@ async def _ends_where_the_oracle_says(world: World, one: Cast) -> None:
     await world.until(there, f"{one.books.name}: ends {state}, as the oracle says (database)", LEASE_AND_MORE_S)
     if oracle.connector.state is not State.DELETED:
         shown = await world.show(one.books)
-        world.equal((shown["state"], shown["version"]), (state, wanted["version"]), f"{one.books.name}: so says the API")
+        world.equal(
+            (shown["state"], shown["version"]), (state, wanted["version"]), f"{one.books.name}: so says the API"
+        )
     path = [state.value for state in oracle.path]
-    await world.until(lambda: _told(world, one.books)() == path, f"{one.books.name}: the topic shows {' → '.join(path)}")
+    await world.until(
+        lambda: _told(world, one.books)() == path, f"{one.books.name}: the topic shows {' → '.join(path)}"
+    )
 
 
 def _told(world: World, books: Books) -> Callable[[], list[str]]:

@@ -58,9 +58,7 @@ class Tale:
 
     def synced(self) -> "Tale":
         at, generation = self._now(), Generation(self.generation)
-        return self._add(
-            inputs.SyncSucceeded(connector=_CONNECTOR, occurred=at, started=at, generation=generation)
-        )
+        return self._add(inputs.SyncSucceeded(connector=_CONNECTOR, occurred=at, started=at, generation=generation))
 
     def refused(self) -> "Tale":
         at, generation = self._now(), Generation(self.generation)
