@@ -1,7 +1,5 @@
 """The service is killed with SIGKILL between callback and swap: the old credential works, or the new one does."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,26 +8,19 @@ import pytest
 from aiohttp import ClientError
 
 from schemas.lifecycle import State
-from service.demo.embedded.child import Supervisor, free_port
 from service.demo.host.app import PERSON, TENANT
-from service.demo.platform import Platform, Ports, Servers, running_platform
+from service.demo.platform import Platform
 from service.demo.simulator.seed import OLIVIA, PASSWORD
-from service.demo.steps import Steps, console_for
 from tests.loop import eventually
+from tests.platforms import platform_on
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 async def platform(database: str, kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Platform]:
-    servers: asyncio.Future[Servers] = asyncio.get_running_loop().create_future()
-    servers.set_result(Servers(database, kafka_bootstrap, topic_prefix))
-    with contextlib.closing(Supervisor()) as supervisor:
-        ports = Ports(free_port(), free_port(), free_port())
-        async with running_platform(
-            supervisor, Steps(console_for(json=True), quiet=True), "killed", servers, ports
-        ) as platform:
-            yield platform
+    async with platform_on(database, kafka_bootstrap, topic_prefix) as platform:
+        yield platform
 
 
 async def state_of(platform: Platform, connector: str) -> str:
