@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from schemas.ids import ConnectorId, ProviderId, Shard
+from schemas.ids import ConnectorId, Shard
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
 from service.engine.jobs import Handler, run_jobs
@@ -27,7 +27,8 @@ from service.kafka.clients import make_admin, make_consumer, make_producer
 from service.kafka.published import Publication
 from service.kafka.topics import ensure_topics, partition_of
 from service.kafka.work import Worker
-from service.oauth.description import BadDescription, ProviderConfig, Providers, load_descriptions
+from service.oauth.configured import configured_providers
+from service.oauth.description import Providers
 from service.oauth.flow import Flow, FlowSettings
 from service.oauth.keeper import Keeper
 from service.oauth.outbound import Outbound
@@ -76,7 +77,7 @@ class NotMigrated(Exception):
 async def assemble(settings: Settings) -> AsyncIterator[Service]:
     """All parts that every role needs, from the settings. Nothing runs yet. No key, no start."""
     vault = Vault(FileKeySource(settings.keys.folder))
-    providers = provider_configs(settings)
+    providers = configured_providers(settings)
     pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
     try:
         async with pool.acquire() as connection:
@@ -110,29 +111,6 @@ def _put_together(settings: Settings, pool: Pool, vault: Vault, providers: Provi
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
     tokens = Tokens(engine, keeper, providers, outbound)
     return Service(settings, pool, engine, flow, tokens, providers, handlers)
-
-
-def provider_configs(settings: Settings) -> Providers:
-    """The providers that the settings name, with their descriptions. Raises `BadDescription`."""
-    descriptions = load_descriptions(*settings.provider_folders)
-    configs = {}
-    for name, provider in settings.providers.items():
-        description = descriptions.get(ProviderId(name))
-        if description is None:
-            raise BadDescription(f"there is no provider {name}: there are {', '.join(sorted(descriptions))}")
-        if provider.environment not in description.environments:
-            known = ", ".join(sorted(description.environments))
-            raise BadDescription(f"{name} has no environment {provider.environment}: it has {known}")
-        configs[ProviderId(name)] = ProviderConfig(
-            description,
-            provider.client_id,
-            provider.client_secret,
-            provider.environment,
-            provider.hosts,
-            provider.allow_loopback_http,
-            provider.extra_scopes,
-        )
-    return Providers(configs)
 
 
 async def migrate(settings: Settings) -> list[str]:

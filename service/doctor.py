@@ -23,6 +23,8 @@ from joserfc.jwk import KeySet
 
 from service.kafka.clients import make_admin
 from service.kafka.topics import Problem, ensure_topics
+from service.oauth.configured import configured_providers
+from service.oauth.description import BadDescription
 from service.settings import Settings, SettingsError, load
 from service.store.migrate import pending
 from service.store.pool import TRANSIENT, Connection
@@ -241,6 +243,10 @@ async def _providers(settings: Settings) -> list[Finding]:
     if not settings.providers:
         mend = "set REGRANT_PROVIDERS__QUICKBOOKS_ONLINE__CLIENT_ID and __CLIENT_SECRET_FILE, or another provider's"
         return [Finding("providers", Verdict.FAULT, "none is set: nobody could sign in anywhere", mend)]
+    try:
+        configured_providers(settings)
+    except BadDescription as error:
+        return [Finding("providers", Verdict.FAULT, str(error), "correct the description, or the provider's settings")]
     return [Finding("providers", Verdict.OK, ", ".join(sorted(settings.providers)))]
 
 

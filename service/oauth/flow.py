@@ -223,6 +223,8 @@ class Flow:
             row = await attempts.attempt(connection, attempt)
         if row is None or not _same_browser(row, browser):
             return Dead.UNKNOWN
+        if not row.session_fresh:
+            return Dead.EXPIRED
         if not (row.live and row.state is State.AWAITING_AUTH and row.code_sealed is None):
             renewed = await self._renewed(row, browser)
             if isinstance(renewed, Dead):

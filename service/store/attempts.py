@@ -19,7 +19,9 @@ from statemachine.connector import Account
 _VIEW = """
 select a.*, c.id as pk, c.connector_id, c.name as connector_name, c.provider, c.state as connector_state,
     c.account_id, c.account_name, c.reason as connector_reason, c.unavailable, c.generation,
-    coalesce(c.attempt_id = a.attempt_id, false) as live, coalesce(a.request_expires_at > now(), false) as request_fresh
+    coalesce(c.attempt_id = a.attempt_id, false) as live,
+    coalesce(a.request_expires_at > now(), false) as request_fresh,
+    a.opened_at > now() - interval '1 hour' as session_fresh
 from attempt a join connector c on c.id = a.connector
 """
 
@@ -114,6 +116,8 @@ class AttemptRow:
     verifier_sealed: bytes | None
     request_fresh: bool
     """Whether its authorization request is younger than its lifetime, by the database's clock."""
+    session_fresh: bool
+    """Whether its browser may still go on by itself; later the host has to be asked again."""
     data_key: int | None
     code_sealed: bytes | None
     claimed_account: str | None
@@ -238,6 +242,7 @@ def _row(row: asyncpg.Record | None) -> AttemptRow | None:
         nonce=row["nonce"],
         verifier_sealed=row["verifier_sealed"],
         request_fresh=row["request_fresh"],
+        session_fresh=row["session_fresh"],
         data_key=row["data_key"],
         code_sealed=row["code_sealed"],
         claimed_account=row["claimed_account"],

@@ -54,10 +54,18 @@ async def row_in(platform: Platform, connector: str, state: State) -> None:
             await asyncio.sleep(0.02)
 
 
+async def told(platform: Platform, text: str) -> None:
+    """Waits until a notification says so."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(text in told.text for told in platform.host.board.notices):
+            await asyncio.sleep(0.02)
+
+
 async def test_the_page_lists_each_connector_with_its_state_and_the_reason_in_words(
     platform: Platform, browser: aiohttp.ClientSession
 ) -> None:
     await row_in(platform, FAILING, State.FAILED)
+    await told(platform, "needs somebody to sign in")
     async with browser.get("/connections") as response:
         page = await response.text()
     assert set(re.findall(r'data-connector="([^"]+)"', page)) == set(CONNECTORS)
@@ -76,10 +84,10 @@ async def test_an_open_page_is_told_of_every_change(platform: Platform, browser:
             if name == b"event":
                 kind = text
             if name == b"data" and kind == b"row":
-                told = orjson.loads(text)
-                if told["id"] == CANADA and 'data-state="failed"' in told["html"]:
+                row = orjson.loads(text)
+                if row["id"] == CANADA and 'data-state="failed"' in row["html"]:
                     break
-    assert "Access to the company was withdrawn" in told["html"]
+    assert "Access to the company was withdrawn" in row["html"]
 
 
 async def test_edit_credentials_gives_the_script_a_link_and_a_closed_window_gives_the_attempt_up(
@@ -87,10 +95,10 @@ async def test_edit_credentials_gives_the_script_a_link_and_a_closed_window_give
 ) -> None:
     async with browser.post(f"/connections/{FAILING}/attempts", headers=BY_SCRIPT) as response:
         assert response.status == 201
-        told = await response.json()
-    assert told["url"].startswith(f"{platform.deployment.url}/connect/")
+        attempt = await response.json()
+    assert attempt["url"].startswith(f"{platform.deployment.url}/connect/")
     await row_in(platform, FAILING, State.AWAITING_AUTH)
-    async with browser.post(f"/attempts/{told['attempt_id']}/cancel") as response:
+    async with browser.post(f"/attempts/{attempt['attempt_id']}/cancel") as response:
         assert response.status == 204
     await row_in(platform, FAILING, State.FAILED)
     assert platform.host.board.rows[FAILING].last_try == "You stopped before the end"
@@ -109,7 +117,7 @@ async def test_without_a_script_the_menu_leads_to_the_window_and_the_way_back_en
         screen = await olivia.wait(await olivia.reconnect(link, company="Drivewell Inc"), PATIENCE_S)
     assert screen.name == "connected"
     await row_in(platform, FAILING, State.HEALTHY)
-    assert any("works again" in told.text for told in platform.host.board.notices)
+    await told(platform, "works again")
 
 
 async def test_nobody_but_the_signed_in_browser_reaches_the_backend(platform: Platform) -> None:

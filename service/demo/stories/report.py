@@ -25,7 +25,9 @@ class Report:
         self.assertions += 1
         self.failed += not holds
         mark = ("ok    ", "green") if holds else ("FAILED", "bold red")
-        self.console.print(Text.assemble(mark, f"  {story}  {sentence}", f": {detail}" if detail and not holds else ""))
+        self.console.print(
+            Text.assemble(mark, f"  {story:>2}  {sentence}", f": {detail}" if detail and not holds else "")
+        )
 
     def add_log(self, transitions: int, lost: int) -> None:
         """Rows of a deployment's log, and how many of them never appeared on the topic."""

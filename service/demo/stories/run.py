@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import pkgutil
+import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from service.demo.stories.world import StoryStopped, World
 
 __all__ = ["PLATFORMS", "run_stories"]
 
-SIDE_BY_SIDE = 6
+SIDE_BY_SIDE = 5
 STORY_LIMIT_S = 150
 LOG_LIMIT_S = 20
 
@@ -37,26 +38,26 @@ async def run_stories(platforms: Mapping[str, Platform], report: Report) -> None
     """Tells every story once; whatever goes wrong in one is a failed assertion of it, and the others go on."""
     for module in pkgutil.iter_modules(stories.__path__):
         importlib.import_module(f"{stories.__name__}.{module.name}")
-    told = sorted(STORIES, key=lambda one: one.number)
     async with AsyncExitStack() as stack:
-        stages = {name: await stack.enter_async_context(_stage(platform)) for name, platform in platforms.items()}
-        at_once = asyncio.Semaphore(SIDE_BY_SIDE)
+        stages = [await stack.enter_async_context(_stage(platform)) for platform in platforms.values()]
         async with asyncio.TaskGroup() as telling:
-            others = [
-                telling.create_task(_tell(one, stages[one.platform], report, at_once)) for one in told if not one.alone
-            ]
-            await asyncio.wait(
-                [task for task, one in zip(others, _together(told), strict=True) if one.platform == "calm"]
-            )
-            for one in told:
-                if one.alone:
-                    await _tell(one, stages[one.platform], report, at_once)
-        for stage in stages.values():
+            for stage in stages:
+                telling.create_task(_tell_all_of(stage, report))
+        for stage in stages:
             await _count(stage, report)
 
 
-def _together(told: list[Story]) -> list[Story]:
-    return [one for one in told if not one.alone]
+async def _tell_all_of(stage: Stage, report: Report) -> None:
+    """The stories of one platform: side by side, and then those that would disturb the others."""
+    told = [one for one in sorted(STORIES, key=lambda one: one.number) if one.platform == stage.platform.name]
+    at_once = asyncio.Semaphore(SIDE_BY_SIDE)
+    async with asyncio.TaskGroup() as telling:
+        for one in told:
+            if not one.alone:
+                telling.create_task(_tell(one, stage, report, at_once))
+    for one in told:
+        if one.alone:
+            await _tell(one, stage, report, at_once)
 
 
 @asynccontextmanager
@@ -75,8 +76,7 @@ async def _stage(platform: Platform) -> AsyncIterator[Stage]:
 
 
 async def _tell(story: Story, stage: Stage, report: Report, at_once: asyncio.Semaphore) -> None:
-    name = f"{story.number:>2}"
-    world = World(name.strip(), stage.platform, stage.topics, stage.database, report)
+    world = World(str(story.number), stage.platform, stage.topics, stage.database, report)
     async with at_once:
         try:
             async with asyncio.timeout(STORY_LIMIT_S):
@@ -89,8 +89,6 @@ async def _tell(story: Story, stage: Stage, report: Report, at_once: asyncio.Sem
 
 
 def _where(error: BaseException) -> str:
-    import traceback
-
     frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
     return f"{type(error).__name__}: {error} (at {' > '.join(frames[-4:])})"
 
