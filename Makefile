@@ -47,7 +47,9 @@ pins: $(VENV)/test.stamp ## Pin the newest versions that pyproject.toml allows
 	@$(BIN)/python requirements/pin.py
 
 screens: ## Put the browser test's screenshots where the README shows them
-	cp build/screens/readme-window.png docs/screens/window.png
+	cp build/screens/2-menu.png docs/screens/list.png
+	cp build/screens/3-window-start.png docs/screens/window.png
+	cp build/screens/11-window-wrong-company.png docs/screens/wrong-company.png
 
 clean: ## Remove what was made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -132,7 +132,9 @@ def recover(d: Draft, i: SyncSucceeded) -> None:
 
 def finish(d: Draft, i: SyncSucceeded) -> None:
     d.connector.reminders = 0
-    d.reason, d.step, d.notice = Reason.CONNECTED, Step.DATA_FLOWING, Notice.RECOVERED
+    d.reason, d.step = Reason.CONNECTED, Step.DATA_FLOWING
+    if d.connector.failed_since is not None:  # else nobody was told that anything was wrong
+        d.notice = Notice.RECOVERED
 
 
 def fallback_recovers(d: Draft, i: SyncSucceeded) -> None:

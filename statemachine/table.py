@@ -115,7 +115,7 @@ def _syncs() -> Iterator[Row]:
     said = Trigger.SYNC_SUCCEEDED
     yield observes(HEALTHY, said, do.note_run, do.note_success)
     yield moves(FAILED, said, HEALTHY, do.note_run, do.note_success, do.recover)
-    yield moves(SYNCING, said, HEALTHY, do.note_run, do.note_success, do.finish)
+    yield moves(SYNCING, said, HEALTHY, do.note_run, do.finish, do.note_success)
     yield observes(ATTEMPTING, said, do.note_run, do.note_success, when=if_.fallback_is_healthy)
     yield stays(ATTEMPTING, said, do.note_run, do.note_success, do.fallback_recovers)
 

@@ -196,6 +196,13 @@ class Loop:
         await self.state(id_, State.HEALTHY)
         return id_
 
+    async def failed(self) -> ConnectorId:
+        """A connector whose sign-in stopped working after its first sync."""
+        id_ = await self.connected()
+        await self.fail(id_)
+        await self.state(id_, State.FAILED)
+        return id_
+
     async def say(self, id_: ConnectorId, message: Message, **data: object) -> None:
         """An event of the sync engine."""
         await self.produce(channels.SYNC_EVENTS, id_, message.type, data)

@@ -29,9 +29,7 @@ async def loop(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path:
 
 
 async def test_p14_an_attempt_that_nobody_takes_goes_back_to_failed_with_its_reason_kept(loop: Loop) -> None:
-    id_ = await loop.connected()
-    await loop.fail(id_)
-    await loop.state(id_, F)
+    id_ = await loop.failed()
     await loop.open(id_)
     await loop.state(id_, A)
     row = await loop.state(id_, F)

@@ -62,9 +62,7 @@ async def test_p06_a_wrong_company_leaves_the_old_credential_untouched(loop: Loo
 
 
 async def test_p06_an_edited_realm_doesnt_make_another_companys_grant_right(loop: Loop) -> None:
-    id_ = await loop.connected()
-    await loop.fail(id_)
-    await loop.state(id_, F)
+    id_ = await loop.failed()
     _, handoff = await loop.open(id_)
     begun = await loop.begun(handoff)
     query = await loop.signed_in(begun, company="Acme Ltd")
@@ -75,9 +73,7 @@ async def test_p06_an_edited_realm_doesnt_make_another_companys_grant_right(loop
 
 
 async def test_p08_one_exchange_however_often_the_callback_comes(loop: Loop) -> None:
-    id_ = await loop.connected()
-    await loop.fail(id_)
-    await loop.state(id_, F)
+    id_ = await loop.failed()
     _, handoff = await loop.open(id_)
     begun = await loop.begun(handoff)
     query = await loop.signed_in(begun)
@@ -90,9 +86,7 @@ async def test_p08_one_exchange_however_often_the_callback_comes(loop: Loop) -> 
 
 
 async def test_a_provider_that_is_down_during_the_exchange_is_waited_for(loop: Loop) -> None:
-    id_ = await loop.connected()
-    await loop.fail(id_)
-    await loop.state(id_, F)
+    id_ = await loop.failed()
     _, handoff = await loop.open(id_)
     begun = await loop.begun(handoff)
     query = await loop.signed_in(begun)
@@ -182,9 +176,7 @@ async def test_p15_editing_while_healthy_and_giving_up_costs_no_sync(loop: Loop)
 
 
 async def test_consent_denied_goes_back_to_failed_with_its_reason_kept(loop: Loop) -> None:
-    id_ = await loop.connected()
-    await loop.fail(id_)
-    await loop.state(id_, F)
+    id_ = await loop.failed()
     _, handoff = await loop.open(id_)
     begun = await loop.begun(handoff)
     await loop.returned(begun, await loop.signed_in(begun, consent=False))
@@ -204,9 +196,7 @@ async def test_p17_a_success_from_elsewhere_recovers_and_silences(loop: Loop) ->
 
 
 async def test_a_failure_of_the_older_credential_is_ignored_and_recorded_as_ignored(loop: Loop) -> None:
-    id_ = await loop.connected()
-    await loop.fail(id_)
-    await loop.state(id_, F)
+    id_ = await loop.failed()
     await loop.reconnect(id_)
     await loop.state(id_, S)
     await loop.fail(id_, generation=1)
@@ -219,9 +209,7 @@ async def test_a_failure_of_the_older_credential_is_ignored_and_recorded_as_igno
 
 
 async def test_a_stale_callback_and_a_forged_state_reach_nobody(loop: Loop) -> None:
-    id_ = await loop.connected()
-    await loop.fail(id_)
-    await loop.state(id_, F)
+    id_ = await loop.failed()
     _, first = await loop.open(id_)
     older = await loop.begun(first)
     stale = await loop.signed_in(older)
@@ -237,9 +225,7 @@ async def test_a_stale_callback_and_a_forged_state_reach_nobody(loop: Loop) -> N
 
 
 async def test_a_lost_answer_of_the_token_endpoint_never_sends_the_code_twice(loop: Loop) -> None:
-    id_ = await loop.connected()
-    await loop.fail(id_)
-    await loop.state(id_, F)
+    id_ = await loop.failed()
     _, handoff = await loop.open(id_)
     begun = await loop.begun(handoff)
     query = await loop.signed_in(begun)
