@@ -83,5 +83,5 @@ def _values(raw_query: str) -> dict[str, str]:
 def _decoded(raw: str) -> str:
     try:
         return unquote_to_bytes(raw.replace("+", " ")).decode("utf-8")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise BadCallback("not UTF-8") from error
