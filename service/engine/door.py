@@ -36,6 +36,8 @@ BATCH_CAP = 500
 """Inputs a transaction: 200-500 is where a round trip no longer counts and a batch is still short."""
 CALLERS_CAP = 1000
 """Callers' inputs that may wait in a shard's queue."""
+ANSWER_LIMIT_S = 8.0
+"""How long a caller waits for a database that is away."""
 CHUNKS_CAP = 4
 """Chunks of records that may wait in a shard's queue."""
 
@@ -86,7 +88,9 @@ class Engine:
     async def submit(self, submission: Submission) -> Receipt:
         """Hands one input in and waits until what it did is stored.
 
-        Raises `Busy` when the shard's queue is full, and `LeaseLost` when the job's lease has passed to somebody else.
+        Raises `Busy` when the shard's queue is full or the database stays away for too long (the input may then be
+        stored all the same: all inputs may be handed in again), and `LeaseLost` when the job's lease has passed to
+        somebody else.
         """
         queue = self._queues[self.shard_of(submission.input.connector)]
         if len(queue.callers) >= CALLERS_CAP:
@@ -95,7 +99,11 @@ class Engine:
         assert work.answer is not None
         queue.callers.append(work)
         queue.filled.set()
-        return await work.answer
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                return await work.answer
+        except TimeoutError:
+            raise Busy from None
 
     async def consume(self, chunk: Chunk) -> None:
         """Queues a partition's chunk, and returns as soon as there is room for more.

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 PUBLISH_CAP = 500
 """Log entries a transaction."""
+FENCED_PAUSE_S = 1.0
 POLL_S = 1.0
 """How often the log is looked at without a signal: what another process committed is usually notified."""
 
@@ -43,12 +44,15 @@ class Relay:
     logged: Signal
 
     async def run(self) -> None:
-        """Publishes until cancelled, or until another process has taken the shard over."""
+        """Publishes until cancelled, which it is when the shard goes to another process.
+
+        One that was fenced while the group still gives us the shard takes it back: only one of the two stays.
+        """
         pause = 0.2
         while True:
             try:
                 await self._own()
-                return
+                await asyncio.sleep(FENCED_PAUSE_S)
             except (KafkaError, IllegalOperation, OutOfOrderSequenceNumber, *TRANSIENT) as error:
                 # A producer that lost its sequence or its transaction never mends itself: make a new one.
                 log.warning("relay_restarts", shard=self.shard, error=type(error).__name__)
