@@ -13,6 +13,7 @@ import aiohttp
 from service.demo.client import AUDIENCE, ISSUER
 from service.demo.embedded.child import ChildFailed, Supervisor, tail
 from service.demo.simulator import Simulator
+from service.vault.keys import generate_key_file
 
 QUICKBOOKS = "quickbooks-online"
 SHARDS = 4
@@ -71,15 +72,17 @@ class Deployment:
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
-    async def make_keys(self) -> None:
+    def make_keys(self) -> None:
         """The key that everything is sealed under, and the shared key of the host's tokens."""
         self.jwt_key.touch(mode=0o600)
         self.jwt_key.write_text(secrets.token_urlsafe(48))
-        await self._run("keys", "new", str(self.keys))
+        generate_key_file(self.keys)
 
     async def migrate(self) -> None:
         """Brings the database and the topics to this version."""
-        await self._run("migrate")
+        child = self._supervisor.start(_regrant("migrate"), log=self._log, env=self.environment)
+        if await asyncio.to_thread(child.wait) != 0:
+            raise ChildFailed(f"regrant migrate: {self.said()}")
 
     async def start(self) -> None:
         """Starts the service and waits until it says that it is ready."""
@@ -99,11 +102,6 @@ class Deployment:
     def said(self) -> str:
         """The end of the service's log."""
         return tail(self._log)
-
-    async def _run(self, *words: str) -> None:
-        child = self._supervisor.start(_regrant(*words), log=self._log, env=self.environment)
-        if await asyncio.to_thread(child.wait) != 0:
-            raise ChildFailed(f"regrant {words[0]}: {self.said()}")
 
     async def _is_ready(self, child: "subprocess.Popen[bytes]") -> None:
         async with asyncio.timeout(START_TIMEOUT_S), aiohttp.ClientSession() as session:

@@ -85,10 +85,9 @@ async def running_platform(
                 topic_prefix=at.topic_prefix,
                 rules=rules,
             )
-            async with steps.step(f"{name}: database and topics") as step:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(deployment.make_keys())
-                    tasks.create_task(deployment.migrate())
+            async with steps.step(f"{name}: keys, database and topics") as step:
+                deployment.make_keys()
+                await deployment.migrate()
                 step.done("migrated")
             async with steps.step(f"{name}: regrant") as step:
                 await deployment.start()

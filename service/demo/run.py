@@ -60,12 +60,13 @@ async def demo(
         try:
             if ci:
                 wanted = [Wanted(name, _any_ports(), rules) for name, rules in PLATFORMS.items()]
-                async with running(supervisor, steps, wanted, kafka, postgres) as platforms:
-                    steps.settle()
-                    report = Report(console)
-                    await run_stories({platform.name: platform for platform in platforms}, report)
-                    return report.close(time.monotonic() - began, as_json=json)
-            async with running(supervisor, steps, [Wanted(DEMO, _ports(port))], kafka, postgres) as [platform]:
+                measured = asyncio.Event()
+                async with running(supervisor, steps, wanted, kafka, postgres, after=measured) as platforms:
+                    report = Report(console, began)
+                    await run_stories(platforms, report, measured)
+                    return report.close(as_json=json)
+            async with running(supervisor, steps, [Wanted(DEMO, _ports(port))], kafka, postgres) as starting:
+                platform = await starting[DEMO]
                 async with steps.step("Drivewell's connectors") as step:
                     await connect_drivewell(platform, step.say)
                     step.done("connected; one of them has failed since")
@@ -83,32 +84,31 @@ async def demo(
 
 @asynccontextmanager
 async def running(
-    supervisor: Supervisor, steps: Steps, wanted: Sequence[Wanted], kafka: str | None, postgres: str | None
-) -> AsyncIterator[list[Platform]]:
-    """All platforms on one database server and one Kafka; parts that don't need each other start side by side."""
+    supervisor: Supervisor,
+    steps: Steps,
+    wanted: Sequence[Wanted],
+    kafka: str | None,
+    postgres: str | None,
+    *,
+    after: asyncio.Event | None = None,
+) -> AsyncIterator["dict[str, asyncio.Task[Platform]]"]:
+    """All platforms, by name, on one database server and one Kafka; what doesn't need another starts side by side.
+
+    The first platform has the machine for itself until `after` is set; then the others start.
+    """
     names = [one.name for one in wanted]
-    async with AsyncExitStack() as servers, AsyncExitStack() as platforms:
-        async with asyncio.TaskGroup() as starting:
-            dsns = starting.create_task(
-                servers.enter_async_context(running_postgres(supervisor, steps, postgres, names))
-            )
-            brokers = starting.create_task(servers.enter_async_context(running_kafka(supervisor, steps, kafka, names)))
-            started = [
-                starting.create_task(
-                    platforms.enter_async_context(
-                        running_platform(
-                            supervisor,
-                            steps,
-                            one.name,
-                            starting.create_task(servers_of(one.name, dsns, brokers)),
-                            one.ports,
-                            one.rules,
-                        )
-                    )
-                )
-                for one in wanted
-            ]
-        yield [task.result() for task in started]
+    async with AsyncExitStack() as servers, AsyncExitStack() as platforms, asyncio.TaskGroup() as starting:
+        dsns = starting.create_task(servers.enter_async_context(running_postgres(supervisor, steps, postgres, names)))
+        brokers = starting.create_task(servers.enter_async_context(running_kafka(supervisor, steps, kafka, names)))
+
+        async def start(one: Wanted) -> Platform:
+            if after is not None and one is not wanted[0]:
+                await after.wait()
+            at = starting.create_task(servers_of(one.name, dsns, brokers))
+            platform = running_platform(supervisor, steps, one.name, at, one.ports, one.rules)
+            return await platforms.enter_async_context(platform)
+
+        yield {one.name: starting.create_task(start(one)) for one in wanted}
 
 
 @contextmanager

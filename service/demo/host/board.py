@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from schemas import channels
 from schemas.lifecycle import Notice, State
+from schemas.reasons import Reason, Remedy
 from schemas.records import Transition
 from service.demo.client import Json, Refused, Regrant
 
@@ -142,6 +143,8 @@ class Board:
             return
         name = told.connector.name
         match told.notice:
+            case Notice.PERSON_NEEDED if told.remedy is Remedy.FIX_ACCOUNT:
+                self._notify(told, "attention", f"{name} needs attention at the provider: signing in does not help.")
             case Notice.PERSON_NEEDED:
                 self._notify(told, "attention", f"{name} needs somebody to sign in.")
             case Notice.REMINDER:
@@ -149,8 +152,8 @@ class Board:
             case Notice.OPERATOR_NEEDED:
                 self._notify(told, "operator", f"For our operators: {name} can't sync, by our own configuration.")
             case Notice.RECOVERED:
-                self._silence(told.connector_id)
-                self._notify(told, "good", f"{name} works again.")
+                first = told.connector.generation == 1 and told.reason is Reason.CONNECTED
+                self._notify(told, "good", f"{name} is connected." if first else f"{name} works again.")
         self._publish(Update("notices"))
 
     def _notify(self, told: Transition, tone: Literal["attention", "operator", "good"], text: str) -> None:

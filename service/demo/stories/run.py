@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 import traceback
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -14,7 +14,7 @@ from schemas import channels
 from service.demo import stories
 from service.demo.platform import Platform
 from service.demo.stories.report import Report
-from service.demo.stories.story import PLATFORMS, STORIES, Story
+from service.demo.stories.story import PLATFORMS, STORIES, Story, When
 from service.demo.stories.topics import Topics
 from service.demo.stories.world import StoryStopped, World
 
@@ -32,32 +32,39 @@ class Stage:
     platform: Platform
     topics: Topics
     database: "asyncpg.Pool[asyncpg.Record]"
+    at_once: asyncio.Semaphore
 
 
-async def run_stories(platforms: Mapping[str, Platform], report: Report) -> None:
-    """Tells every story once; whatever goes wrong in one is a failed assertion of it, and the others go on."""
+async def run_stories(
+    platforms: "Mapping[str, asyncio.Task[Platform]]", report: Report, measured: asyncio.Event
+) -> None:
+    """Tells every story once, as soon as its platform runs; sets `measured` when those that measure time are told.
+
+    Whatever goes wrong in one is a failed assertion of it, and the others go on.
+    """
     for module in pkgutil.iter_modules(stories.__path__):
         importlib.import_module(f"{stories.__name__}.{module.name}")
-    async with AsyncExitStack() as stack:
-        stages = [await stack.enter_async_context(_stage(platform)) for platform in platforms.values()]
-        async with asyncio.TaskGroup() as telling:
-            for stage in stages:
-                telling.create_task(_tell_all_of(stage, report))
-        for stage in stages:
-            await _count(stage, report)
-
-
-async def _tell_all_of(stage: Stage, report: Report) -> None:
-    """The stories of one platform: side by side, and then those that would disturb the others."""
-    told = [one for one in sorted(STORIES, key=lambda one: one.number) if one.platform == stage.platform.name]
-    at_once = asyncio.Semaphore(SIDE_BY_SIDE)
     async with asyncio.TaskGroup() as telling:
+        for platform in platforms.values():
+            telling.create_task(_tell_all_of(platform, report, measured))
+
+
+async def _tell_all_of(starting: "asyncio.Task[Platform]", report: Report, measured: asyncio.Event) -> None:
+    """The stories of one platform: what measures time, then the others side by side, then what would disturb them."""
+    async with _stage(await starting) as stage:
+        told = [one for one in sorted(STORIES, key=lambda one: one.number) if one.platform == stage.platform.name]
         for one in told:
-            if not one.alone:
-                telling.create_task(_tell(one, stage, report, at_once))
-    for one in told:
-        if one.alone:
-            await _tell(one, stage, report, at_once)
+            if one.when is When.FIRST:
+                await _tell(one, stage, report)
+        measured.set()
+        async with asyncio.TaskGroup() as telling:
+            for one in told:
+                if one.when is When.SIDE_BY_SIDE:
+                    telling.create_task(_tell(one, stage, report))
+        for one in told:
+            if one.when is When.LAST:
+                await _tell(one, stage, report)
+        await _count(stage, report)
 
 
 @asynccontextmanager
@@ -67,7 +74,7 @@ async def _stage(platform: Platform) -> AsyncIterator[Stage]:
     following = asyncio.create_task(topics.follow())
     try:
         async with asyncpg.create_pool(deployment.dsn, min_size=1, max_size=6) as database:
-            yield Stage(platform, topics, database)
+            yield Stage(platform, topics, database, asyncio.Semaphore(SIDE_BY_SIDE))
     finally:
         if following.done():
             following.result()  # it broke, which is why the stories saw nothing more
@@ -75,9 +82,9 @@ async def _stage(platform: Platform) -> AsyncIterator[Stage]:
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _tell(story: Story, stage: Stage, report: Report, at_once: asyncio.Semaphore) -> None:
+async def _tell(story: Story, stage: Stage, report: Report) -> None:
     world = World(str(story.number), stage.platform, stage.topics, stage.database, report)
-    async with at_once:
+    async with stage.at_once:
         try:
             async with asyncio.timeout(STORY_LIMIT_S):
                 await story.tell(world)
@@ -102,4 +109,6 @@ async def _count(stage: Stage, report: Report) -> None:
                 await asyncio.sleep(0.1)
     except TimeoutError:
         pass  # counted below
+    first = min(seen.at for records in stage.topics.records[channels.TRANSITIONS.topic].values() for seen in records)
+    report.timings[f"first transition of {stage.platform.name}, after the command"] = first - report.began
     report.add_log(rows, rows - len(stage.topics.event_ids(channels.TRANSITIONS)))

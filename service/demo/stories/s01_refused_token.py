@@ -5,14 +5,14 @@ from datetime import datetime
 
 from schemas.lifecycle import State
 from schemas.reasons import Reason
-from service.demo.stories.story import story
+from service.demo.stories.story import When, story
 from service.demo.stories.world import World
 
 H, F, A, V, S = State.HEALTHY, State.FAILED, State.AWAITING_AUTH, State.VERIFYING, State.SYNCING
 REDIRECT_TO_REQUEST_S = 1.0
 
 
-@story(1, "A refused token, and the whole way back to healthy")
+@story(1, "A refused token, and the whole way back to healthy", when=When.FIRST)
 async def refused_token(world: World) -> None:
     books = await world.connected("Refused token")
     await world.path(books, F, A, V, S, H)

@@ -2,11 +2,11 @@
 
 from schemas.lifecycle import State
 from schemas.reasons import Reason
-from service.demo.stories.story import story
+from service.demo.stories.story import When, story
 from service.demo.stories.world import World
 
 
-@story(8, "The provider is down during the exchange, then returns", alone=True)
+@story(8, "The provider is down during the exchange, then returns", when=When.LAST)
 async def down_then_up(world: World) -> None:
     books = await world.failed("Provider down")
     attempt = await world.open(books)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from service.demo.stories.world import World
@@ -19,25 +20,33 @@ PLATFORMS: dict[str, dict[str, str]] = {
 }
 
 
+class When(Enum):
+    """In which order a platform's stories are told."""
+
+    FIRST = "first"  # it measures time, so nothing else should run
+    SIDE_BY_SIDE = "side by side"
+    LAST = "last"  # it does something to the provider that all others would feel
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One story. `alone`: it does something to the provider that all others would feel, so it is told after them."""
+    """One story."""
 
     number: int
     title: str
     tell: Tell
     platform: str
-    alone: bool
+    when: When
 
 
 STORIES: list[Story] = []
 
 
-def story(number: int, title: str, *, platform: str = CALM, alone: bool = False) -> Callable[[Tell], Tell]:
+def story(number: int, title: str, *, platform: str = CALM, when: When = When.SIDE_BY_SIDE) -> Callable[[Tell], Tell]:
     """Registers a story. Several may share a number: parts of one story that are told side by side."""
 
     def register(tell: Tell) -> Tell:
-        STORIES.append(Story(number, title, tell, platform, alone))
+        STORIES.append(Story(number, title, tell, platform, when))
         return tell
 
     return register
