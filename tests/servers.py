@@ -3,14 +3,23 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
+from service.demo.embedded.kafka import LARGEST_RECORD
+
+Source: TypeAlias = Literal["environment", "docker", "embedded"]
 
 POSTGRES_VARIABLE = "REGRANT_TEST_POSTGRES"
 KAFKA_VARIABLE = "REGRANT_TEST_KAFKA"
+POSTGRES_IMAGE = "postgres:18"
+KAFKA_IMAGE = "confluentinc/cp-kafka:8.1.0"
+
+# Tests don't outlive a crash of their machine.
+_POSTGRES_SETTINGS = {"fsync": "off", "max_connections": "200"}
 
 
 def docker_answers() -> bool:
@@ -28,8 +37,8 @@ def docker_answers() -> bool:
         return bool(client.ping())
 
 
-def chosen(variable: str, environment: dict[str, str], docker_there: bool) -> str:
-    """Where a server comes from: `environment`, `docker` or `embedded`."""
+def chosen(variable: str, environment: Mapping[str, str], docker_there: bool) -> Source:
+    """Where a server comes from."""
     if environment.get(variable):
         return "environment"
     return "docker" if docker_there else "embedded"
@@ -38,15 +47,15 @@ def chosen(variable: str, environment: dict[str, str], docker_there: bool) -> st
 @contextmanager
 def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server."""
-    match chosen(POSTGRES_VARIABLE, dict(os.environ), docker_answers()):
+    match chosen(POSTGRES_VARIABLE, os.environ, docker_answers()):
         case "environment":
             yield os.environ[POSTGRES_VARIABLE]
         case "docker":
             with postgres_container() as dsn:
                 yield dsn
-        case _:
+        case "embedded":
             with contextlib.closing(Supervisor()) as supervisor:
-                server = EmbeddedPostgres(supervisor, settings={"fsync": "off"})
+                server = EmbeddedPostgres(supervisor, settings=_POSTGRES_SETTINGS)
                 asyncio.run(server.start())
                 yield server.dsn
 
@@ -54,13 +63,13 @@ def postgres() -> Iterator[str]:
 @contextmanager
 def kafka() -> Iterator[str]:
     """The address of an Apache Kafka broker."""
-    match chosen(KAFKA_VARIABLE, dict(os.environ), docker_answers()):
+    match chosen(KAFKA_VARIABLE, os.environ, docker_answers()):
         case "environment":
             yield os.environ[KAFKA_VARIABLE]
         case "docker":
             with kafka_container() as bootstrap:
                 yield bootstrap
-        case _:
+        case "embedded":
             with contextlib.closing(Supervisor()) as supervisor:
                 server = EmbeddedKafka(supervisor)
                 asyncio.run(server.start())
@@ -70,16 +79,22 @@ def kafka() -> Iterator[str]:
 @contextmanager
 def postgres_container() -> Iterator[str]:
     """PostgreSQL by testcontainers."""
-    from testcontainers.postgres import PostgresContainer
+    from testcontainers.community.postgres import PostgresContainer
 
-    with PostgresContainer("postgres:18", driver=None) as container:
+    settings = " ".join(f"-c {name}={value}" for name, value in _POSTGRES_SETTINGS.items())
+    with PostgresContainer(POSTGRES_IMAGE, driver=None).with_command(f"postgres {settings}") as container:
         yield container.get_connection_url()
 
 
 @contextmanager
 def kafka_container() -> Iterator[str]:
-    """Apache Kafka by testcontainers."""
-    from testcontainers.kafka import KafkaContainer
+    """Apache Kafka by testcontainers, with what the tests rely on set as our own node has it."""
+    from testcontainers.community.kafka import KafkaContainer
 
-    with KafkaContainer("confluentinc/cp-kafka:8.1.0").with_kraft() as container:
+    container = KafkaContainer(KAFKA_IMAGE).with_kraft()
+    container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
+    container.with_env("KAFKA_MESSAGE_MAX_BYTES", str(LARGEST_RECORD))
+    container.with_env("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "1")
+    container.with_env("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1")
+    with container:
         yield container.get_bootstrap_server()

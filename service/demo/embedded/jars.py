@@ -1,19 +1,22 @@
 """Apache Kafka's jars: fetched once by a Maven resolver in Python, kept in the user's cache folder.
 
-Where they are, no network is used. Two processes that fetch at once don't disturb each other.
+Where they are, no network is used. Two processes that fetch at once don't disturb each other, and nothing that was
+fetched in part is ever used.
 """
 
+import asyncio
 import fcntl
+import hashlib
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from service.demo.embedded.child import Progress, silent
+from service.demo.embedded.child import Progress, Supervisor, silent, tail
 
-KAFKA_VERSION = "4.1.0"
+KAFKA_VERSION = "4.4.0"
 LOG4J_VERSION = "2.25.1"
 
 _ROOTS = (
@@ -24,35 +27,70 @@ _ROOTS = (
     f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
     f"org.apache.logging.log4j:log4j-1.2-api:{LOG4J_VERSION}",
 )
+_MEGABYTES = 45
+# Of all jars by name. Like the hashes of the requirements: what is run is what was tried.
+_DIGEST = "f95af69566ee18114828a8968565f7185f2829dc276e35dd7c3f77901d202c99"
 
 
 class FetchFailed(Exception):
-    """The jars couldn't be fetched; the message holds the resolver's output."""
+    """The jars couldn't be fetched; the message holds the end of the resolver's output."""
 
 
-def kafka_jars(progress: Progress = silent) -> Path:
+async def kafka_jars(supervisor: Supervisor, progress: Progress = silent) -> Path:
     """The folder with Kafka's jars; fetches them the first time. Raises `FetchFailed`."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regrant"
     folder = cache / f"kafka-{KAFKA_VERSION}"
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "kafka.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    async with _alone(cache / "kafka.lock", progress):
         if not folder.is_dir():
-            progress(f"fetches Apache Kafka {KAFKA_VERSION} (about 45 MB, once)")
-            _fetch(cache, folder)
-            progress(f"fetched {sum(1 for _ in folder.iterdir())} jars")
+            await _fetch(supervisor, folder, progress)
     return folder
 
 
-def _fetch(cache: Path, folder: Path) -> None:
-    command = [sys.executable, "-m", "jgo", "--resolver", "python", "--class-path-only", "info", "jars"]
-    answer = subprocess.run([*command, "+".join(_ROOTS)], capture_output=True, text=True, check=False)
-    jars = {Path(line) for line in answer.stdout.split() if line.endswith(".jar")}
-    if answer.returncode != 0 or not jars:
-        raise FetchFailed(f"Apache Kafka's jars couldn't be fetched: {answer.stderr.strip()[-500:]}")
-    partial = Path(tempfile.mkdtemp(dir=cache))
+@asynccontextmanager
+async def _alone(path: Path, progress: Progress) -> AsyncIterator[None]:
+    """Holds the lock of `path`, which the kernel takes away from a process that dies."""
+    with path.open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                progress("waits for another process that fetches Apache Kafka")
+                await asyncio.sleep(0.1)
+        yield
+
+
+async def _fetch(supervisor: Supervisor, folder: Path, progress: Progress) -> None:
+    """Resolves into the supervisor's folder, which goes with us, and puts the result in its place in one step."""
+    resolved, log = supervisor.folder / "jars", supervisor.folder / "jars.log"
+    places = ["--repo-cache", str(resolved / "repository"), "--cache-dir", str(resolved / "result")]
+    command = [sys.executable, "-m", "jgo", "--resolver", "python", "--class-path-only", *places]
+
+    def say() -> None:
+        so_far = sum(jar.stat().st_size for jar in (resolved / "repository").rglob("*.jar")) // 1_000_000
+        progress(f"fetches Apache Kafka {KAFKA_VERSION}, once: {so_far} of about {_MEGABYTES} MB")
+
+    code = await supervisor.run([*command, "info", "jars", "+".join(_ROOTS)], log=log, meanwhile=say)
+    jars = sorted((resolved / "result").rglob("*.jar"), key=lambda jar: jar.name)
+    if code != 0:
+        raise FetchFailed(f"Apache Kafka's jars can't be fetched: {tail(log)}")
+    if (digest := digest_of(jars)) != _DIGEST:
+        raise FetchFailed(f"Apache Kafka's jars aren't those that were tried: {len(jars)} files, SHA-256 {digest}")
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed here; the lock is ours
+    partial.mkdir()
     for jar in jars:
-        shutil.copy(jar, partial / jar.name)
+        shutil.copy(jar, partial)
     partial.rename(folder)
+    shutil.rmtree(resolved)
+
+
+def digest_of(jars: Iterable[Path]) -> str:
+    """One SHA-256 over the names and contents of files, in their order."""
+    whole = hashlib.sha256()
+    for jar in jars:
+        whole.update(f"{jar.name} {hashlib.sha256(jar.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()

