@@ -18,14 +18,8 @@ from schemas.ids import ConnectorId, Shard
 from service.engine.fold import Unreadable, Work, fold
 from service.engine.signals import Signal
 from service.engine.submission import Busy, LeaseLost, ProviderPort, Receipt, Submission
-from service.store.batch import (
-    Batch,
-    Conflict,
-    LeasesLost,
-    VerificationWanted,
-    load,
-    store,
-)
+from service.store.batch import Batch, Conflict, load, store
+from service.store.consequences import LeasesLost, VerificationWanted
 from service.store.pool import TRANSIENT, Pool
 from service.store.shards import FenceLost, OffsetMove, position
 from statemachine import Rules

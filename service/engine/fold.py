@@ -17,18 +17,14 @@ from service.engine.submission import (
     ReportedFailure,
     Submission,
 )
-from service.store.batch import (
+from service.store.batch import Batch, DeadLetter, Loaded, LoggedTransition, Note
+from service.store.consequences import (
     AttemptEnded,
     AttemptOpened,
-    Batch,
     CodeReceived,
     Consequence,
     CredentialSwapped,
-    DeadLetter,
     JobSettled,
-    Loaded,
-    LoggedTransition,
-    Note,
     ShredWanted,
     VerificationWanted,
 )

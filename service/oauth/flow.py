@@ -16,15 +16,15 @@ from schemas import api
 from schemas.ids import AttemptId, ConnectorId, Generation, TenantId
 from schemas.lifecycle import ActorKind, Outcome, Refused, State
 from schemas.reasons import Reason
-from schemas.records import Account
 from schemas.secret import Secret
 from service.engine.door import Engine
 from service.engine.submission import Actor, NewAttempt, Receipt, ReceivedCode, Submission, Trace
 from service.oauth.authorization import authorization_request, hash_of
 from service.oauth.callback import BadCallback, Callback, parse_callback
-from service.oauth.description import ProviderConfig, Providers
+from service.oauth.description import Providers
 from service.oauth.keeper import Keeper, Owner
-from service.oauth.window import Begun, Dead, ProviderWords, Returned, WindowView
+from service.oauth.shown import to_the_host, to_the_window
+from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store import attempts
 from service.store.attempts import AttemptRow, Request
 from service.store.credentials import audit
@@ -123,7 +123,7 @@ class Flow:
         """The attempt as the host may see it."""
         async with self._engine.pool.acquire() as connection:
             row = await attempts.attempt_of_tenant(connection, attempt, tenant)
-        return _shown(row) if row else None
+        return to_the_host(row) if row else None
 
     async def complete(
         self,
@@ -162,7 +162,7 @@ class Flow:
         async with self._engine.pool.acquire() as connection:
             row = await attempts.attempt_of_handoff(connection, hash_of(handoff))
             if row is not None:
-                return self._view_of(row) if row.live else Dead.UNKNOWN
+                return to_the_window(row, self._providers[row.provider]) if row.live else Dead.UNKNOWN
             spent = await attempts.attempt_of_spent_handoff(connection, hash_of(handoff))
         return Returned(spent.attempt) if spent is not None and _same_browser(spent, browser) else Dead.UNKNOWN
 
@@ -215,7 +215,7 @@ class Flow:
             row = await attempts.attempt(connection, attempt)
         if row is None or not _same_browser(row, browser):
             return Dead.UNKNOWN
-        return self._view_of(row)
+        return to_the_window(row, self._providers[row.provider])
 
     async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead:
         """Goes to the provider once more: with the open attempt, or with a new one for the same person and browser."""
@@ -310,28 +310,6 @@ class Flow:
     def _redirect_uri(self, context: str) -> str:
         return redirect_uri(self._settings.public_url, context)
 
-    def _view_of(self, row: AttemptRow) -> WindowView:
-        return WindowView(
-            attempt=row.attempt,
-            connector_name=row.connector_name,
-            tenant=row.tenant,
-            provider=_words(self._providers[row.provider]),
-            account=row.account,
-            person_name=row.person_name,
-            return_url=row.return_url,
-            step=row.step,
-            state=row.state,
-            failure=row.failure,
-            live=row.live,
-            succeeded=row.reason is Reason.CONNECTED,
-            ending=row.reason if row.reason is not Reason.CONNECTED else None,
-            expected=row.expected,
-            seen=row.seen,
-            unavailable=row.unavailable,
-            returned_at=row.exchange_begun_at,
-            expires_at=row.expires_at,
-        )
-
 
 def redirect_uri(public_url: str, context: str) -> str:
     """The one redirect URI of a provider configuration (S11); nothing in a request can change it (S23)."""
@@ -362,26 +340,6 @@ def _owner(row: AttemptRow) -> Owner:
 
 def _person(row: AttemptRow) -> Actor:
     return Actor(ActorKind.PERSON, row.person_id)
-
-
-def _words(config: ProviderConfig) -> ProviderWords:
-    words = config.description.words
-    return ProviderWords(words.title, words.account, words.admin, tuple(words.prerequisites))
-
-
-def _shown(row: AttemptRow) -> api.Attempt:
-    return api.Attempt(
-        attempt_id=row.attempt,
-        connector_id=row.connector,
-        status="ended" if row.ended_at else "open",
-        step=row.step,
-        completion="host" if row.completion == "host" else "browser",
-        opened_at=row.opened_at,
-        expires_at=row.expires_at,
-        reason=row.reason,
-        expected_account=Account(id=row.expected.id, name=row.expected.name) if row.expected else None,
-        seen_account=Account(id=row.seen.id, name=row.seen.name) if row.seen else None,
-    )
 
 
 async def _refused(connection: Connection, row: AttemptRow, what: str) -> None:

@@ -8,17 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
 from uuid import UUID
 
-import asyncpg
-
-from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, Shard, TenantId
+from schemas.ids import ConnectorId, Shard
 from schemas.lifecycle import State
-from schemas.reasons import Reason
+from service.store.consequences import Consequence, carry_out
 from service.store.pool import Connection
+from service.store.rows import COLUMNS, connector_of, values_of
 from service.store.shards import FenceLost, OffsetMove
-from statemachine.connector import Account, Connector
+from statemachine.connector import Connector
 
 # What a batch consists of.
 
@@ -83,72 +81,6 @@ class DeadLetter:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptOpened:
-    connector: ConnectorId
-    attempt: AttemptId
-    at: datetime
-    expires: datetime
-    completion: str
-    person_id: str | None
-    person_name: str | None
-    return_url: str | None
-    browser_hash: bytes | None
-    expected: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CodeReceived:
-    attempt: AttemptId
-    sealed: bytes
-    data_key: int
-    claimed_account: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
-    attempt: AttemptId
-    at: datetime
-    reason: str
-    step: str | None
-    seen: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationWanted:
-    connector: ConnectorId
-    attempt: AttemptId
-    run_at: datetime
-    trace: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CredentialSwapped:
-    connector: ConnectorId
-    attempt: AttemptId
-    generation: Generation
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ShredWanted:
-    connector: ConnectorId
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class JobSettled:
-    """The job's result is in: the job ends, unless it is wanted again."""
-
-    job: int
-    token: str
-
-
-Consequence: TypeAlias = (
-    AttemptOpened | CodeReceived | AttemptEnded | VerificationWanted | CredentialSwapped | ShredWanted | JobSettled
-)
-
-
 @dataclass(slots=True)
 class Batch:
     """Everything that one transaction stores."""
@@ -173,14 +105,6 @@ class Batch:
 
 class Conflict(Exception):
     """A connector was changed by somebody else since it was read: read again and decide again."""
-
-
-class LeasesLost(Exception):
-    """Jobs whose lease was taken by somebody else since."""
-
-    def __init__(self, jobs: set[int]) -> None:
-        super().__init__(f"jobs {sorted(jobs)}")
-        self.jobs = jobs
 
 
 # Reading.
@@ -210,95 +134,11 @@ async def load(
     return rows[0]["now"], loaded
 
 
-def connector_of(row: asyncpg.Record) -> Connector:
-    """The connector that a row of the table `connector` holds."""
-    return Connector(
-        id=ConnectorId(row["connector_id"]),
-        state=State(row["state"]),
-        version=row["version"],
-        tenant=TenantId(row["tenant_id"]),
-        provider=ProviderId(row["provider"]),
-        name=row["name"],
-        account=Account(row["account_id"], row["account_name"] or "") if row["account_id"] else None,
-        generation=Generation(row["generation"]),
-        reason=Reason(row["reason"]) if row["reason"] else None,
-        since=row["since"],
-        deadline=row["deadline"],
-        attempt=AttemptId(row["attempt_id"]) if row["attempt_id"] else None,
-        fallback=State(row["fallback"]) if row["fallback"] else None,
-        attempt_reason=Reason(row["attempt_reason"]) if row["attempt_reason"] else None,
-        unavailable=row["unavailable"],
-        failed_since=row["failed_since"],
-        position=row["position"],
-        last_run=row["last_run"],
-        last_success=row["last_success"],
-        swapped=row["swapped"],
-        transient_failures=row["transient_failures"],
-        sync_asks=row["sync_asks"],
-        reminders=row["reminders"],
-    )
-
-
 # Writing: each statement takes its rows as one array a column.
 
-_COLUMNS: tuple[tuple[str, str], ...] = (
-    ("tenant_id", "text"),
-    ("provider", "text"),
-    ("name", "text"),
-    ("state", "connector_state"),
-    ("version", "bigint"),
-    ("account_id", "text"),
-    ("account_name", "text"),
-    ("generation", "int"),
-    ("reason", "text"),
-    ("since", "timestamptz"),
-    ("deadline", "timestamptz"),
-    ("attempt_id", "uuid"),
-    ("fallback", "connector_state"),
-    ("attempt_reason", "text"),
-    ("unavailable", "int"),
-    ("failed_since", "timestamptz"),
-    ("position", "text"),
-    ("last_run", "timestamptz"),
-    ("last_success", "timestamptz"),
-    ("swapped", "timestamptz"),
-    ("transient_failures", "int"),
-    ("sync_asks", "int"),
-    ("reminders", "int"),
-)
-
-
-def _values_of(c: Connector) -> tuple[Any, ...]:  # Any: one value a column, of the column's type
-    return (
-        c.tenant,
-        c.provider,
-        c.name,
-        c.state,
-        c.version,
-        c.account.id if c.account else None,
-        c.account.name if c.account else None,
-        c.generation,
-        c.reason,
-        c.since,
-        c.deadline,
-        c.attempt,
-        c.fallback,
-        c.attempt_reason,
-        c.unavailable,
-        c.failed_since,
-        c.position,
-        c.last_run,
-        c.last_success,
-        c.swapped,
-        c.transient_failures,
-        c.sync_asks,
-        c.reminders,
-    )
-
-
-_NAMES = ", ".join(f'"{name}"' for name, _ in _COLUMNS)
-_CHANGED = ", ".join(f'change."{name}"' for name, _ in _COLUMNS)
-_ARRAYS = ", ".join(f"${i}::{type_}[]" for i, (_, type_) in enumerate(_COLUMNS, start=3))
+_NAMES = ", ".join(f'"{name}"' for name, _ in COLUMNS)
+_CHANGED = ", ".join(f'change."{name}"' for name, _ in COLUMNS)
+_ARRAYS = ", ".join(f"${i}::{type_}[]" for i, (_, type_) in enumerate(COLUMNS, start=3))
 
 # The fence: moves the consumed offsets, and finds no row for a stale owner or a repeat.
 MOVE_OFFSETS = """
@@ -379,7 +219,7 @@ async def store(connection: Connection, batch: Batch) -> None:
         pks = batch.pks | await _insert_connectors(connection, [c for c in batch.changed if c.pk is None])
         await _update_connectors(connection, [c for c in batch.changed if c.pk is not None])
         await _append_log(connection, batch, seq, pks)
-        await _carry_out(connection, batch.consequences, pks)
+        await carry_out(connection, batch.consequences, pks)
         if batch.wake:
             await connection.execute(NOTIFY, ",".join(map(str, batch.wake)))
 
@@ -406,7 +246,7 @@ async def _allot_seq(connection: Connection, batch: Batch) -> dict[Shard, int]:
 async def _insert_connectors(connection: Connection, new: Sequence[Loaded]) -> dict[ConnectorId, int]:
     if not new:
         return {}
-    rows = [(n.connector.id, n.shard, *_values_of(n.connector)) for n in new]
+    rows = [(n.connector.id, n.shard, *values_of(n.connector)) for n in new]
     inserted = await connection.fetch(INSERT_CONNECTORS, *zip(*rows, strict=True))
     if len(inserted) != len(new):
         raise Conflict
@@ -416,7 +256,7 @@ async def _insert_connectors(connection: Connection, new: Sequence[Loaded]) -> d
 async def _update_connectors(connection: Connection, old: Sequence[Loaded]) -> None:
     if not old:
         return
-    rows = [(o.pk, o.revision, *_values_of(o.connector)) for o in old]
+    rows = [(o.pk, o.revision, *values_of(o.connector)) for o in old]
     if len(await connection.fetch(UPDATE_CONNECTORS, *zip(*rows, strict=True))) != len(old):
         raise Conflict
 
@@ -457,105 +297,3 @@ async def _append_log(connection: Connection, batch: Batch, seq: dict[Shard, int
         names, values = [name for name, _ in d.headers], [value for _, value in d.headers]
         where = (d.shard, next_seq(d.shard), d.at, d.topic, d.partition, d.offset)
         await connection.execute(INSERT_DEAD_LETTER, *where, d.key, d.value, names, values, d.code, d.detail)
-
-
-# What hangs on connectors. These are rare beside the rest (people do them), so one statement each.
-
-OPEN_ATTEMPT = """
-insert into attempt (
-    attempt_id, connector, tenant_id, opened_at, expires_at, completion, person_id, person_name, return_url,
-    browser_hash, expected_account
-)
-select $2, id, tenant_id, $3, $4, $5, $6, $7, $8, $9, $10 from connector where id = $1
-"""
-
-# The code waits sealed for its one exchange; the person is back.
-RECEIVE_CODE = """
-update attempt set code_sealed = $2, data_key = $3, claimed_account = $4, step = 'returned'
-where attempt_id = $1
-"""
-
-# Everything that could still complete the attempt goes with it.
-END_ATTEMPT = """
-update attempt set
-    ended_at = $2, reason = $3, step = coalesce($4, step), seen_account = $5,
-    verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
-where attempt_id = $1 and ended_at is null
-"""
-END_HANDOFFS = "update handoff set consumed_at = coalesce(consumed_at, $2) where attempt_id = $1"
-END_VERIFICATION = "delete from job where attempt_id = $1 and kind = 'verify'"
-
-# A grant that isn't used is revoked where that is safe, and shredded, by a job.
-RETIRE_CANDIDATE = """
-with retired as (
-    update credential set status = 'retiring' where attempt_id = $1 and status = 'candidate'
-    returning connector, attempt_id
-)
-insert into job (kind, connector, attempt_id, run_at) select 'retire', connector, attempt_id, $2 from retired
-"""
-
-WANT_VERIFICATION = """
-insert into job (kind, connector, attempt_id, run_at, trace) values ('verify', $1, $2, $3, $4)
-on conflict (attempt_id) where kind = 'verify'
-do update set run_at = excluded.run_at, lease_token = null, lease_until = null
-"""
-
-RETIRE_CURRENT = """
-with retired as (
-    update credential set status = 'retiring' where connector = $1 and status = 'current'
-    returning connector, attempt_id
-)
-insert into job (kind, connector, attempt_id, run_at) select 'retire', connector, attempt_id, $2 from retired
-"""
-MAKE_CURRENT = """
-update credential set status = 'current' where attempt_id = $1 and status = 'candidate' and generation = $2
-"""
-COMPLETE_ATTEMPT = """
-update attempt set
-    ended_at = $2, reason = 'connected', step = 'credential_saved',
-    verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
-where attempt_id = $1
-"""
-
-RETIRE_DATA_KEY = "update data_key set retired = true where connector = $1 and not retired"
-WANT_SHRED = "insert into job (kind, connector, run_at) values ('shred', $1, $2)"
-
-# The job's result counts while its lease holds. A job that is wanted again gave its lease back in this transaction.
-SETTLE_JOB = "delete from job where id = $1 and lease_token = $2::uuid returning id"
-HOLDS_LEASE = "select id from job where id = $1 and lease_token = $2::uuid for update"
-
-
-async def _carry_out(connection: Connection, consequences: Sequence[Consequence], pks: dict[ConnectorId, int]) -> None:
-    await _check_leases(connection, [c for c in consequences if isinstance(c, JobSettled)])
-    for consequence in consequences:
-        match consequence:
-            case AttemptOpened() as a:
-                who = (a.person_id, a.person_name, a.return_url, a.browser_hash, a.expected)
-                pk = pks[a.connector]
-                await connection.execute(OPEN_ATTEMPT, pk, a.attempt, a.at, a.expires, a.completion, *who)
-            case CodeReceived() as r:
-                await connection.execute(RECEIVE_CODE, r.attempt, r.sealed, r.data_key, r.claimed_account)
-            case AttemptEnded() as e:
-                await connection.execute(END_ATTEMPT, e.attempt, e.at, e.reason, e.step, e.seen)
-                await connection.execute(END_HANDOFFS, e.attempt, e.at)
-                await connection.execute(END_VERIFICATION, e.attempt)
-                await connection.execute(RETIRE_CANDIDATE, e.attempt, e.at)
-            case VerificationWanted() as v:
-                await connection.execute(WANT_VERIFICATION, pks[v.connector], v.attempt, v.run_at, v.trace)
-            case CredentialSwapped() as s:
-                await connection.execute(RETIRE_CURRENT, pks[s.connector], s.at)
-                made = await connection.execute(MAKE_CURRENT, s.attempt, s.generation)
-                assert made == "UPDATE 1", "a verified attempt has its candidate, of the next generation"
-                await connection.execute(COMPLETE_ATTEMPT, s.attempt, s.at)
-            case ShredWanted() as w:
-                await connection.execute(RETIRE_CURRENT, pks[w.connector], w.at)
-                await connection.execute(RETIRE_DATA_KEY, pks[w.connector])
-                await connection.execute(WANT_SHRED, pks[w.connector], w.at)
-            case JobSettled() as j:
-                await connection.execute(SETTLE_JOB, j.job, j.token)
-
-
-async def _check_leases(connection: Connection, settled: Sequence[JobSettled]) -> None:
-    lost = {s.job for s in settled if await connection.fetchval(HOLDS_LEASE, s.job, s.token) is None}
-    if lost:
-        raise LeasesLost(lost)

@@ -6,8 +6,8 @@ from datetime import datetime
 import asyncpg
 
 from schemas.ids import ConnectorId, TenantId
-from service.store.batch import connector_of
 from service.store.pool import Connection
+from service.store.rows import connector_of
 from statemachine.connector import Connector
 
 CONNECTOR = "select * from connector where connector_id = $1 and tenant_id = $2"
