@@ -192,12 +192,15 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     import asyncpg
     from aiokafka.errors import KafkaConnectionError
 
+    from service.app import NotMigrated, TopicsUnfit
+    from service.http.auth import WeakKey
+    from service.oauth.description import BadDescription
     from service.settings import SettingsError
     from service.store.migrate import ShardsDiffer
     from service.telemetry import redacted_text
     from service.vault.keys import NoKey
 
-    if isinstance(error, SettingsError | NoKey | ShardsDiffer):
+    if isinstance(error, SettingsError | NoKey | WeakKey | ShardsDiffer | NotMigrated | TopicsUnfit | BadDescription):
         return WRONG_SET_UP, str(error)
     line = redacted_text(" ".join(str(error).split()))
     match error:

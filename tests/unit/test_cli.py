@@ -10,7 +10,10 @@ import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from service.app import NotMigrated, TopicsUnfit
 from service.cli import UNREACHABLE, WRONG_SET_UP, _told
+from service.http.auth import WeakKey
+from service.oauth.description import BadDescription
 from service.settings import SettingsError
 from service.store.migrate import ShardsDiffer
 from service.vault.keys import FileKeySource, NoKey
@@ -114,6 +117,10 @@ def test_the_contracts_are_listed_and_printed() -> None:
         (SettingsError("REGRANT_X is wrong"), WRONG_SET_UP),
         (NoKey("no key"), WRONG_SET_UP),
         (ShardsDiffer(8, 4), WRONG_SET_UP),
+        (NotMigrated(["0001_pre_first"]), WRONG_SET_UP),
+        (TopicsUnfit("connectors.commands.v1 doesn't exist"), WRONG_SET_UP),
+        (WeakKey("holds 3 bytes"), WRONG_SET_UP),
+        (BadDescription("there is no provider x"), WRONG_SET_UP),
         (asyncpg.InvalidPasswordError("password authentication failed"), WRONG_SET_UP),
         (asyncpg.InvalidCatalogNameError("no such database"), WRONG_SET_UP),
         (ConnectionRefusedError(111, "Connection refused"), UNREACHABLE),
