@@ -56,7 +56,7 @@ VIEW = WindowView(
     seen=None,
     unavailable=0,
     returned_at=None,
-    expires_at=NOW + timedelta(minutes=10),
+    expires_at=NOW + timedelta(hours=10),
 )
 
 
@@ -95,7 +95,7 @@ class MemoryFlow:
             return Dead.UNKNOWN
         if not self._is_mine(browser):
             return Dead.NOT_THIS_BROWSER
-        self._now("callback", state=State.VERIFYING, step=Step.RETURNED, returned_at=NOW)
+        self._now("callback", state=State.VERIFYING, step=Step.RETURNED, returned_at=datetime.now(UTC))
         return Returned(self.view_.attempt, self.completion_url)
 
     async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead:
