@@ -183,8 +183,11 @@ class Engine:
             if (chunk.move.topic, chunk.move.partition) not in theirs:
                 ours.append(chunk)
                 continue
-            async with self.pool.acquire() as connection:
-                epoch, next_offset = await position(connection, chunk.move.topic, chunk.move.partition)
+            try:
+                async with self.pool.acquire() as connection:
+                    epoch, next_offset = await position(connection, chunk.move.topic, chunk.move.partition)
+            except TRANSIENT:
+                return chunks  # the next try loses at the same fence, and asks again
             if epoch == chunk.move.epoch and next_offset >= chunk.move.next_:
                 _settle(chunk)
             elif not chunk.stored.done():
@@ -229,11 +232,21 @@ def _take(queue: _Queue) -> tuple[list[Work], list[Chunk]]:
     chunks: list[Chunk] = []
     size = len(works)
     while queue.chunks and (size == 0 or size + len(queue.chunks[0].works) <= BATCH_CAP):
+        if not _follows(queue.chunks[0].move, chunks):
+            break
         chunk = queue.chunks.popleft()
         chunks.append(chunk)
         size += len(chunk.works)
     queue.drained.set()
     return works, chunks
+
+
+def _follows(move: OffsetMove, chunks: Sequence[Chunk]) -> bool:
+    """Whether a chunk may share a batch with these. One that was read again after its partition was claimed anew
+    must not: under the new epoch's fence the older reading's inputs would be stored beside their own repeats.
+    """
+    earlier = [c.move for c in chunks if (c.move.topic, c.move.partition) == (move.topic, move.partition)]
+    return not earlier or (earlier[-1].epoch, earlier[-1].next_) == (move.epoch, move.first)
 
 
 def _moves(chunks: Sequence[Chunk]) -> list[OffsetMove]:

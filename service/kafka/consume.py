@@ -107,8 +107,11 @@ class Consumer:
     async def _hand_in(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, held: _Held, records: Sequence[ConsumerRecord]
     ) -> None:
-        works = [_work(record, self._prefix) for record in records]
-        next_ = records[-1].offset + 1
+        new = [record for record in records if record.offset >= held.next_offset]
+        if not new:
+            return  # fetched before the partition was claimed anew
+        works = [_work(record, self._prefix) for record in new]
+        next_ = new[-1].offset + 1
         move = OffsetMove(partition.topic, partition.partition, held.epoch, held.next_offset, next_)
         chunk = Chunk(move, works, asyncio.get_running_loop().create_future())
         held.next_offset = next_

@@ -224,6 +224,20 @@ async def test_a_zombie_of_an_older_epoch_loses_at_the_fence(engine: Engine) -> 
     assert await engine.pool.fetchval("select count(*) from connector") == 0
 
 
+async def test_a_chunk_that_is_read_again_by_the_next_epoch_isnt_stored_beside_its_former_reading(
+    engine: Engine,
+) -> None:
+    older = chunk(records(register(), failed()), epoch=await claimed(engine))
+    newer = chunk(records(register(), failed()), epoch=await claimed(engine))
+    await engine.consume(older)
+    await engine.consume(newer)  # both wait in the queue when the next batch is taken
+    with pytest.raises(FenceLost):
+        await older.stored
+    await newer.stored
+    assert await versions(engine.pool) == [1, 2]
+    assert await engine.pool.fetchval("select count(*) from note") == 0
+
+
 async def test_a_record_that_cant_be_read_is_a_dead_letter_and_hinders_nobody(engine: Engine) -> None:
     one = chunk(records(register(), None, failed()), epoch=await claimed(engine))
     await engine.consume(one)
