@@ -93,8 +93,9 @@ class Tokens:
             row = await credentials.current(connection, connector, tenant)
         if row is None or row.state in (State.DISCONNECTED, State.DELETED):
             return Denied(NoToken.NOT_CONNECTED)
-        if row.state is State.FAILED and row.reason is not None and row.reason.offers_login:
-            return Denied(NoToken.NEEDS_REAUTHORISATION, row.reason)  # a dead verdict stops every further call
+        if row.reason is not None and row.reason.offers_login:
+            # A dead verdict stops every further call, also while somebody is on their way to sign in.
+            return Denied(NoToken.NEEDS_REAUTHORISATION, row.reason)
         return row
 
     async def _handed_out(self, row: CredentialRow, caller: str) -> api.AccessToken:

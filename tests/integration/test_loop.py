@@ -109,6 +109,8 @@ async def test_a_revoked_grant_has_its_own_reason_found_at_refresh(loop: Loop) -
     assert (await loop.state(id_, F))["reason"] == Reason.GRANT_REVOKED
     before = loop.simulator.journal.by_endpoint["token"]
     await loop.token(id_, min_ttl=timedelta(hours=2))
+    await loop.open(id_)
+    await loop.token(id_, min_ttl=timedelta(hours=2))
     assert loop.simulator.journal.by_endpoint["token"] == before  # a dead verdict stops every further call
 
 
