@@ -130,6 +130,16 @@ class Topics:
         finally:
             await consumer.stop()
 
+    @asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        """Follows them as long as the block lasts."""
+        following = asyncio.create_task(self.follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
     def data(self, channel: Channel, key: str) -> list[Any]:
         return [orjson.loads(r.value) if r.value else None for r in self.records[channel.topic][key]]
 
