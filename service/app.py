@@ -1,7 +1,6 @@
 """The composition: from settings to a running service. The only file that knows every room."""
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -237,6 +236,5 @@ def _on_signals() -> asyncio.Event:
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # not on this platform
-            loop.add_signal_handler(number, asked)
+        loop.add_signal_handler(number, asked)
     return stop

@@ -1,10 +1,9 @@
-"""The words of a reason, filled in for a connector: the provider's name, the account, what an admin is called there."""
+"""The words of a connector's reason, filled in: the provider's name, the account, what an admin is called there."""
 
 from dataclasses import dataclass
 
-from schemas.reasons import Reason
 from service.oauth.description import Providers
-from statemachine.connector import Account, Connector
+from statemachine.connector import Connector
 
 LONGEST = 200
 
@@ -18,37 +17,19 @@ class ReasonWords:
     next: str
 
 
-def words_of(providers: Providers, connector: Connector, reason: Reason | None = None) -> ReasonWords:
-    """The words for the connector's reason, or for another one."""
-    said = reason or connector.reason
-    assert said is not None
+def words_of(providers: Providers, connector: Connector) -> ReasonWords:
+    """The words for the connector's reason, which it must have. Names from outside are cut."""
+    assert connector.reason is not None
     config = providers.get(connector.provider)
-    if config is None:
-        return fill(said, connector.provider, "administrator", connector.account, None, "account")
-    words = config.description.words
-    return fill(said, words.title, words.admin, connector.account, None, words.account)
-
-
-def fill(
-    reason: Reason,
-    provider: str,
-    admin: str,
-    expected: Account | None,
-    seen: Account | None,
-    account_word: str,
-) -> ReasonWords:
-    """The catalogue's words with everything filled in; names from outside are cut."""
-    own = _name(expected) or f"your {account_word}"
+    words = config.description.words if config else None
+    account_word = words.account if words else "account"
+    own = connector.account.name[:LONGEST] if connector.account else f"your {account_word}"
     filled = {
-        "provider": provider,
-        "admin": admin,
+        "provider": words.title if words else connector.provider,
+        "admin": words.admin if words else "administrator",
         "account": own,
         "expected": own,
-        "seen": _name(seen) or f"another {account_word}",
+        "seen": f"another {account_word}",
     }
-    entry = reason.entry
+    entry = connector.reason.entry
     return ReasonWords(*(text.format(**filled) for text in (entry.title, entry.words, entry.next)))
-
-
-def _name(account: Account | None) -> str:
-    return account.name[:LONGEST] if account else ""

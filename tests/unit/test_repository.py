@@ -55,7 +55,7 @@ def test_the_patterns_find_what_they_look_for(line: str) -> None:
 
 
 def test_the_patterns_spare_addresses_and_routes() -> None:
-    assert not FORBIDDEN.search("https://www.apache.org/licenses/LICENSE-2.0 /v1/work/items {at}/home/")
+    assert not FORBIDDEN.search("https://www.apache.org/licenses/LICENSE-2.0 /v1/works/items {at}/home/")
     assert not TEMPORARY.search("{name: tmp, mountPath: /tmp}")
 
 
