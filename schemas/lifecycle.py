@@ -11,6 +11,9 @@ class Described(StrEnum):
 
     sentence: str
 
+    # `Enum` hashes its members' names in Python; the hot path looks up tables by them.
+    __hash__ = str.__hash__
+
     def __new__(cls, value: str, sentence: str = "") -> "Described":
         member = str.__new__(cls, value)
         member._value_ = value

@@ -40,6 +40,8 @@ class Entry:
 class Reason(StrEnum):
     """The code of a reason; `entry` holds the rest."""
 
+    __hash__ = str.__hash__  # as of `Described`
+
     # Why a connector failed.
     NEVER_CONNECTED = "never_connected"
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code, not a password

@@ -38,6 +38,7 @@ from service.oauth.verify import Verifier
 from service.settings import Settings
 from service.store import migrate as migrations
 from service.store.pool import Pool, open_pool
+from service.store.postgres import PostgresStore
 from service.vault.keys import FileKeySource
 from service.vault.vault import Vault
 from service.web.routes import build_web
@@ -93,7 +94,7 @@ def _put_together(settings: Settings, pool: Pool, vault: Vault, providers: Provi
         return Shard(partition_of(connector.encode(), settings.shards))
 
     engine = Engine(
-        pool,
+        PostgresStore(pool, settings.database.dsn.reveal()),
         shards=settings.shards,
         shard_of=shard_of,
         rules=settings.rules,
@@ -104,11 +105,11 @@ def _put_together(settings: Settings, pool: Pool, vault: Vault, providers: Provi
     flow_settings = FlowSettings(
         public_url, HANDOFF_LIFETIME, frozenset(settings.web.return_urls), settings.web.completion_url
     )
-    flow = Flow(engine, keeper, providers, flow_settings)
-    retirer = Retirer(engine, keeper, providers, outbound)
-    verifier = Verifier(engine, keeper, providers, outbound, public_url)
+    flow = Flow(engine, pool, keeper, providers, flow_settings)
+    retirer = Retirer(pool, keeper, providers, outbound)
+    verifier = Verifier(engine, pool, keeper, providers, outbound, public_url)
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
-    tokens = Tokens(engine, keeper, providers, outbound)
+    tokens = Tokens(engine, pool, keeper, providers, outbound)
     return Service(settings, pool, engine, flow, tokens, providers, handlers)
 
 
@@ -182,7 +183,6 @@ def worker_of(service: Service) -> Worker:
         publication,
         partial(make_consumer, settings.kafka),
         partial(make_producer, settings.kafka),
-        settings.database.dsn.reveal(),
     )
 
 

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
 from schemas.lifecycle import State
 from schemas.reasons import Reason
+from schemas.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Account:
     """What a connector is connected to at its provider, for example a QuickBooks company."""
 
@@ -63,6 +64,34 @@ class Connector:
     """How often a sync with the current credential was asked for without an answer."""
     reminders: int = 0
     """Reminders sent since the connector failed."""
+
+    def copied(self) -> "Connector":
+        """Another one with the same values. Written out: `copy.copy` takes six times as long."""
+        return Connector(
+            self.id,
+            self.state,
+            self.version,
+            self.tenant,
+            self.provider,
+            self.name,
+            self.account,
+            self.generation,
+            self.reason,
+            self.since,
+            self.deadline,
+            self.attempt,
+            self.fallback,
+            self.attempt_reason,
+            self.unavailable,
+            self.failed_since,
+            self.position,
+            self.last_run,
+            self.last_success,
+            self.swapped,
+            self.transient_failures,
+            self.sync_asks,
+            self.reminders,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,10 @@
 """The decision: what an input does to a connector, by the table."""
 
-import copy
-from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.lifecycle import Ignored, Notice, Outcome, Refused, State, Step
 from schemas.reasons import Reason
+from schemas.value import value
 from statemachine.actions import Draft
 from statemachine.connector import Account, Connector, Rules
 from statemachine.effects import Effect
@@ -13,7 +12,7 @@ from statemachine.inputs import Input
 from statemachine.machine import chosen
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Decision:
     """What follows from one input, as data."""
 
@@ -42,7 +41,7 @@ def decide(connector: Connector, input_: Input, now: datetime, rules: Rules = _D
     row = chosen(connector, input_, rules)
     if not row.actions and row.to is None:
         return Decision(row.outcome, connector, connector.state, row.why)
-    draft = Draft(copy.copy(connector), now, rules)
+    draft = Draft(connector.copied(), now, rules)
     after = draft.connector
     if row.outcome is Outcome.TRANSITION:
         after.version += 1

@@ -1,21 +1,21 @@
 """What follows from a decision, as data. The engine carries effects out in the transaction that stores the decision."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from schemas.ids import AttemptId, Generation
 from schemas.reasons import Reason
+from schemas.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class OpenAttempt:
     """Keep a new attempt."""
 
     attempt: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class EndAttempt:
     """Close an attempt: shred its code; a grant that it brought is revoked where that is safe, and shredded."""
 
@@ -23,7 +23,7 @@ class EndAttempt:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Verify:
     """Have the attempt's grant exchanged and checked, after a pause."""
 
@@ -31,7 +31,7 @@ class Verify:
     after: timedelta = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class SwapCredential:
     """Make the attempt's grant the connector's credential; revoke the superseded one where that is safe."""
 
@@ -39,7 +39,7 @@ class SwapCredential:
     generation: Generation
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class RequestSync:
     """Ask the host's sync engine for a sync."""
 
@@ -51,7 +51,7 @@ class RequestSync:
     """1 for the first time, then counted up."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Shred:
     """Revoke the credential where that is safe, and destroy the connector's data key."""
 

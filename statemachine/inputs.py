@@ -1,21 +1,21 @@
 """The inputs: anything that may change a connector, as plain values. One class a trigger, plain facts only."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
 
 from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
 from schemas.lifecycle import Step, Trigger
 from schemas.reasons import Reason
+from schemas.value import value
 from statemachine.connector import Account
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class _Input:
     connector: ConnectorId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Register(_Input):
     trigger: ClassVar = Trigger.REGISTER
     tenant: TenantId
@@ -25,13 +25,13 @@ class Register(_Input):
     """Whether the host holds a working credential of its own already: then the connector starts healthy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Update(_Input):
     trigger: ClassVar = Trigger.UPDATE
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class _SyncInput(_Input):
     """What every word about a sync run carries."""
 
@@ -48,66 +48,66 @@ class _SyncInput(_Input):
         return self.started or self.occurred
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class SyncStarted(_SyncInput):
     trigger: ClassVar = Trigger.SYNC_STARTED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class SyncSucceeded(_SyncInput):
     trigger: ClassVar = Trigger.SYNC_SUCCEEDED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class SyncFailed(_SyncInput):
     trigger: ClassVar = Trigger.SYNC_FAILED
     reason: Reason
     position: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class RefreshRejected(_Input):
     trigger: ClassVar = Trigger.REFRESH_REJECTED
     generation: Generation
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class StartReauth(_Input):
     trigger: ClassVar = Trigger.START_REAUTH
     attempt: AttemptId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class _AttemptInput(_Input):
     attempt: AttemptId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class GrantReceived(_AttemptInput):
     trigger: ClassVar = Trigger.GRANT_RECEIVED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class GrantRefused(_AttemptInput):
     trigger: ClassVar = Trigger.GRANT_REFUSED
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Cancelled(_AttemptInput):
     trigger: ClassVar = Trigger.CANCELLED
     step: Step = Step.LINK_OFFERED
     reason: Reason = Reason.CANCELLED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Verified(_AttemptInput):
     trigger: ClassVar = Trigger.VERIFIED
     account: Account
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Rejected(_AttemptInput):
     trigger: ClassVar = Trigger.REJECTED
     reason: Reason
@@ -117,7 +117,7 @@ class Rejected(_AttemptInput):
     """The account that the grant is of, where it isn't the expected one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ProviderUnavailable(_AttemptInput):
     trigger: ClassVar = Trigger.PROVIDER_UNAVAILABLE
     reason: Reason
@@ -125,40 +125,40 @@ class ProviderUnavailable(_AttemptInput):
     """How long the provider asked to be left alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class _DeadlineInput(_Input):
     due: datetime
     """The instant that the deadline was set for: an input for another one no longer matters."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class AuthExpired(_DeadlineInput):
     trigger: ClassVar = Trigger.AUTH_EXPIRED
     step: Step = Step.LINK_OFFERED
     """How far the person came."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class VerifyExpired(_DeadlineInput):
     trigger: ClassVar = Trigger.VERIFY_EXPIRED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class SyncExpired(_DeadlineInput):
     trigger: ClassVar = Trigger.SYNC_EXPIRED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ReminderDue(_DeadlineInput):
     trigger: ClassVar = Trigger.REMINDER_DUE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Disconnect(_Input):
     trigger: ClassVar = Trigger.DISCONNECT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Delete(_Input):
     trigger: ClassVar = Trigger.DELETE
 

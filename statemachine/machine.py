@@ -100,6 +100,9 @@ CELLS = _compile()
 def chosen(connector: Connector, input_: Input, rules: Rules) -> Row:
     """The row that applies to an input: the first of its cell whose guards all hold."""
     for row in CELLS[connector.state, input_.trigger]:
-        if all(guard(connector, input_, rules) for guard in row.when):
+        for guard in row.when:
+            if not guard(connector, input_, rules):
+                break
+        else:
             return row
     raise AssertionError(f"no row for {connector.state} on {input_.trigger}: a cell's last row has no guard")

@@ -9,7 +9,7 @@ import structlog
 from schemas.lifecycle import ActorKind, State, Step
 from service.engine.door import Engine
 from service.engine.submission import Actor, Busy, Submission
-from service.store.due import Due, due
+from service.store.due import Due
 from service.store.pool import TRANSIENT
 from statemachine.inputs import AuthExpired, Input, ReminderDue, SyncExpired, VerifyExpired
 
@@ -25,8 +25,7 @@ async def fire_deadlines(engine: Engine) -> None:
     """Fires deadlines until cancelled."""
     while True:
         try:
-            async with engine.pool.acquire() as connection:
-                late = await due(connection, sorted(engine.relayed), OTHERS_LATENESS, CAP)
+            late = await engine.store.due(sorted(engine.relayed), OTHERS_LATENESS, CAP)
             fired = await asyncio.gather(*(_fire(engine, one) for one in late))
             if len(fired) == CAP:
                 continue

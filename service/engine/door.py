@@ -7,7 +7,7 @@ makes batches: they form by themselves while the last commit runs. A queue is bo
 
 import asyncio
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,10 +18,13 @@ from schemas.ids import ConnectorId, Shard
 from service.engine.fold import Unreadable, Work, fold
 from service.engine.signals import Signal
 from service.engine.submission import Busy, LeaseLost, ProviderPort, Receipt, Submission
-from service.store.batch import Batch, Conflict, load, store
+from service.engine.tail import Tail
+from service.store.batch import Batch, Conflict
 from service.store.consequences import LeasesLost, VerificationWanted
-from service.store.pool import TRANSIENT, Pool
-from service.store.shards import FenceLost, OffsetMove, position
+from service.store.log import Entry
+from service.store.partitions import FenceLost, OffsetMove
+from service.store.pool import TRANSIENT
+from service.store.port import Store
 from statemachine import Rules
 
 log = structlog.get_logger()
@@ -60,20 +63,20 @@ class Engine:
 
     def __init__(
         self,
-        pool: Pool,
+        store: Store,
         *,
         shards: int,
         shard_of: Callable[[ConnectorId], Shard],
         rules: Rules,
         providers: ProviderPort,
     ) -> None:
-        self.pool = pool
+        self.store = store
         self.rules = rules
         self.shard_of = shard_of
         self._providers = providers
         self._queues = {Shard(shard): _Queue() for shard in range(shards)}
-        self.logged: dict[Shard, Signal] = {shard: Signal() for shard in self._queues}
-        """Set when a shard's log grew, for the relay."""
+        self.tails: dict[Shard, Tail] = {shard: Tail() for shard in self._queues}
+        """What was just added to each shard's log, for the relay."""
         self.job_wanted = Signal()
         """Set when a job is due now, for the runner."""
         self.relayed: set[Shard] = set()
@@ -155,14 +158,14 @@ class Engine:
     async def _store(self, callers: Sequence[Work], chunks: Sequence[Chunk]) -> None:
         works = [*callers, *(work for chunk in chunks for work in chunk.works)]
         ids = {id_: self.shard_of(id_) for work in works if (id_ := work.connector) is not None}
-        async with self.pool.acquire() as connection:
-            now, loaded = await load(connection, sorted(ids), ids)
-            batch, receipts = fold(works, loaded, now, self.rules, self._providers)
-            batch.offsets = _moves(chunks)
-            logged = {t.shard for t in batch.transitions} | {d.shard for d in batch.dead_letters}
-            batch.wake = [shard for shard in logged if shard not in self.relayed]
-            if not batch.is_empty():
-                await store(connection, batch)
+        now, loaded = await self.store.load(ids)
+        batch, receipts = fold(works, loaded, now, self.rules, self._providers)
+        batch.offsets = _moves(chunks)
+        logged = _by_shard(batch)
+        batch.wake = [shard for shard in logged if shard not in self.relayed]
+        batch.watermarks = [mark for shard in logged if (mark := self.tails[shard].published) is not None]
+        if not batch.is_empty():
+            await self.store.store(batch, now)
         self._tell(batch, logged)
         for work, receipt in zip(works, receipts, strict=True):
             if work.answer is not None and receipt is not None and not work.answer.done():
@@ -170,9 +173,9 @@ class Engine:
         for chunk in chunks:
             _settle(chunk)
 
-    def _tell(self, batch: Batch, logged: set[Shard]) -> None:
-        for shard in logged:
-            self.logged[shard].set()
+    def _tell(self, batch: Batch, logged: dict[Shard, list[Entry]]) -> None:
+        for shard, entries in logged.items():
+            self.tails[shard].append(entries)
         if any(isinstance(c, VerificationWanted) for c in batch.consequences):
             self.job_wanted.set()
 
@@ -184,15 +187,19 @@ class Engine:
                 ours.append(chunk)
                 continue
             try:
-                async with self.pool.acquire() as connection:
-                    epoch, next_offset = await position(connection, chunk.move.topic, chunk.move.partition)
+                at = await self.store.position(chunk.move.topic, chunk.move.partition)
             except TRANSIENT:
                 return chunks  # the next try loses at the same fence, and asks again
-            if epoch == chunk.move.epoch and next_offset >= chunk.move.next_:
+            if at.epoch == chunk.move.epoch and at.at >= chunk.move.next_:
+                self._wake_relays()  # what it logged is in nobody's tail
                 _settle(chunk)
             elif not chunk.stored.done():
                 chunk.stored.set_exception(FenceLost([chunk.move]))
         return ours
+
+    def _wake_relays(self) -> None:
+        for tail in self.tails.values():
+            tail.wake()
 
     async def _isolate(self, callers: Sequence[Work], chunks: Sequence[Chunk], error: Exception) -> None:
         """A batch that can't be stored is stored input by input, so that one poisonous input hinders no other."""
@@ -220,6 +227,16 @@ class Engine:
                 chunk.stored.set_exception(error)
                 return
         _settle(chunk)
+
+
+def _by_shard(batch: Batch) -> dict[Shard, list[Entry]]:
+    """What the batch adds to each shard's log, in the order in which the store numbers it."""
+    logged: dict[Shard, list[Entry]] = defaultdict(list)
+    for transition in batch.transitions:
+        logged[transition.shard].append(transition)
+    for letter in batch.dead_letters:
+        logged[letter.shard].append(letter)
+    return logged
 
 
 def _take(queue: _Queue) -> tuple[list[Work], list[Chunk]]:

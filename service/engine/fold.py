@@ -4,10 +4,11 @@ from asyncio import Future
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from schemas.ids import ConnectorId, Shard
-from schemas.lifecycle import Outcome, Refused
-from schemas.records import Evidence
+from schemas.lifecycle import Outcome, Refused, State
+from schemas.value import value
 from service.engine import records
 from service.engine.submission import (
     NewAttempt,
@@ -17,7 +18,7 @@ from service.engine.submission import (
     ReportedFailure,
     Submission,
 )
-from service.store.batch import Batch, DeadLetter, Loaded, LoggedTransition, Note
+from service.store.batch import Batch, Loaded, LoggedTransition, Note
 from service.store.consequences import (
     AttemptEnded,
     AttemptOpened,
@@ -28,24 +29,30 @@ from service.store.consequences import (
     ShredWanted,
     VerificationWanted,
 )
+from service.store.log import DeadLetter
 from statemachine import Connector, Decision, Input, Rules, decide
 from statemachine.effects import EndAttempt, OpenAttempt, RequestSync, Shred, SwapCredential, Verify
 from statemachine.inputs import Register, SyncFailed
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """The Kafka record that an input came from, as it was."""
+class Record(Protocol):
+    """The Kafka record that an input came from, as it was: what aiokafka hands out."""
 
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Unreadable:
     """Why a record is no input at all: a dead-letter code, and a detail that holds no value of the record."""
 
@@ -71,7 +78,7 @@ def fold(
 ) -> tuple[Batch, list[Receipt | None]]:
     """What the inputs do, one after the other, to the connectors that were loaded.
 
-    Returns the batch to store, and for each input its receipt (`None` for an unreadable record).
+    Returns the batch to store, and a receipt for each caller (`None` for a record, which waits for no answer).
     """
     batch = Batch(pks={id_: one.pk for id_, one in loaded.items() if one.pk is not None})
     before = {id_: one.connector for id_, one in loaded.items()}
@@ -79,17 +86,23 @@ def fold(
     receipts: list[Receipt | None] = []
     for work in works:
         if isinstance(work.submission, Unreadable):
-            _bury(batch, work, loaded, now, work.submission.code, work.submission.detail)
+            _bury(batch, work.record, now, work.submission.code, work.submission.detail)
             receipts.append(None)
             continue
-        submission = work.submission
-        connector = now_is[submission.input.connector]
-        receipt = _apply(batch, submission, connector, loaded[connector.id], now, rules, providers)
-        now_is[connector.id] = receipt.connector
-        if receipt.outcome is Outcome.REFUSED and work.record is not None and receipt.why is not None:
-            _bury(batch, work, loaded, now, receipt.why, receipt.why.sentence)
-        receipts.append(receipt)
-    batch.changed = [replace(loaded[id_], connector=after) for id_, after in now_is.items() if after is not before[id_]]
+        id_ = work.submission.input.connector
+        decision = _apply(batch, work.submission, now_is[id_], loaded[id_], now, rules, providers)
+        after = now_is[id_] = decision.connector
+        if work.answer is not None:
+            receipts.append(Receipt(decision.outcome, after, decision.why, after.attempt))
+            continue
+        receipts.append(None)
+        if decision.outcome is Outcome.REFUSED:
+            assert isinstance(decision.why, Refused)
+            _bury(batch, work.record, now, decision.why, decision.why.sentence)
+    for id_, after in now_is.items():
+        if after is not before[id_]:
+            was = loaded[id_]
+            batch.changed.append(Loaded(was.pk, was.revision, was.shard, after))
     return batch, receipts
 
 
@@ -101,24 +114,23 @@ def _apply(
     now: datetime,
     rules: Rules,
     providers: ProviderPort,
-) -> Receipt:
+) -> Decision:
     refusal = _precondition(submission, connector, providers)
     if refusal is not None:
-        return Receipt(Outcome.REFUSED, connector, refusal)
+        return Decision(Outcome.REFUSED, connector, connector.state, refusal)
     submission = _judged(submission, connector, providers)
     input_ = submission.input
     assert not isinstance(input_, ReportedFailure)
     decision = decide(connector, input_, now, rules)
-    after = decision.connector
     if decision.outcome is Outcome.TRANSITION:
         batch.transitions.append(_logged(decision, submission, loaded, now))
     elif decision.outcome is Outcome.IGNORED or decision.reason is not None:
-        _note(batch, decision, submission, loaded, now)
+        _note(batch, decision, submission, now)
     for effect in decision.effects:
         batch.consequences.extend(_consequences(effect, decision, submission, now))
     if submission.lease is not None:
         batch.consequences.append(JobSettled(submission.lease.job, submission.lease.token))
-    return Receipt(decision.outcome, after, decision.why, after.attempt)
+    return decision
 
 
 def _precondition(submission: Submission, connector: Connector, providers: ProviderPort) -> Refused | None:
@@ -150,40 +162,37 @@ def _judged(submission: Submission, connector: Connector, providers: ProviderPor
 
 
 def _logged(d: Decision, submission: Submission, loaded: Loaded, now: datetime) -> LoggedTransition:
-    request = next((e for e in d.effects if isinstance(e, RequestSync)), None)
-    record = records.transition(d, submission, now)
+    c = d.connector
+    request = next((e for e in d.effects if isinstance(e, RequestSync)), None) if d.effects else None
+    state = records.encode(records.connector_state(c))
+    record = records.transition(d, submission, now, state)
     return LoggedTransition(
         shard=loaded.shard,
         at=now,
-        connector=d.connector.id,
-        version=d.connector.version,
+        connector=c.id,
+        tenant=c.tenant,
+        version=c.version,
+        deleted=c.state is State.DELETED,
         from_state=d.source,
-        to_state=d.connector.state,
+        to_state=c.state,
         trigger=submission.input.trigger,
         reason=d.reason,
         step=d.step,
         attempt_id=record["attempt_id"],
         record=records.encode(record),
-        sync_request=records.encode(records.sync_request(d.connector, request)) if request else None,
+        state=state,
+        sync_request=records.encode(records.sync_request(c, request)) if request else None,
         trace=_trace(submission),
     )
 
 
 def _trace(submission: Submission) -> str | None:
-    trace = submission.trace
-    if trace.correlation_id is None and trace.causation_id is None and trace.traceparent is None:
-        return None
-    return records.encode(
-        {
-            "correlationid": trace.correlation_id,
-            "causationid": trace.causation_id,
-            "traceparent": trace.traceparent,
-        }
-    )
+    trace = records.trace(submission.trace)
+    return records.encode(trace) if trace else None
 
 
-def _note(batch: Batch, d: Decision, submission: Submission, loaded: Loaded, now: datetime) -> None:
-    evidence: Evidence | None = submission.evidence
+def _note(batch: Batch, d: Decision, submission: Submission, now: datetime) -> None:
+    evidence = submission.evidence
     batch.notes.append(
         Note(
             at=now,
@@ -195,6 +204,7 @@ def _note(batch: Batch, d: Decision, submission: Submission, loaded: Loaded, now
             attempt_id=getattr(submission.input, "attempt", None),
             actor=records.encode(records.actor(submission.actor)),
             evidence=records.encode(records.evidence(evidence)) if evidence else None,
+            cause=submission.trace.causation_id,
         )
     )
 
@@ -203,11 +213,9 @@ def _reason_of(input_: Input | ReportedFailure) -> str | None:
     return getattr(input_, "reason", None)
 
 
-def _bury(batch: Batch, work: Work, loaded: dict[ConnectorId, Loaded], now: datetime, code: str, detail: str) -> None:
+def _bury(batch: Batch, record: Record | None, now: datetime, code: str, detail: str) -> None:
     """Keeps a record that can't be handled as a dead letter, in the log of the partition that it came from."""
-    record = work.record
     assert record is not None, "callers are answered; only records are buried"
-
     batch.dead_letters.append(
         DeadLetter(
             shard=Shard(record.partition),

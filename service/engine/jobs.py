@@ -13,7 +13,7 @@ import structlog
 
 from service.engine.door import Engine
 from service.engine.submission import Busy, LeaseLost
-from service.store.due import Job, lease_jobs, postpone, renew
+from service.store.due import Job
 from service.store.pool import TRANSIENT
 
 log = structlog.get_logger()
@@ -50,8 +50,7 @@ async def run_jobs(engine: Engine, handlers: Mapping[str, Handler]) -> None:
 
 async def _lease(engine: Engine, room: int) -> list[Job]:
     try:
-        async with engine.pool.acquire() as connection:
-            return await lease_jobs(connection, room, LEASE)
+        return await engine.store.lease_jobs(room, LEASE)
     except TRANSIENT as error:
         log.warning("jobs_wait", error=type(error).__name__)
         return []
@@ -80,15 +79,13 @@ async def _keep_lease(engine: Engine, job: Job) -> None:
     while True:
         await asyncio.sleep(RENEW_EVERY_S)
         try:
-            async with engine.pool.acquire() as connection:
-                await renew(connection, job, LEASE)
+            await engine.store.renew(job, LEASE)
         except TRANSIENT as error:
             log.warning("lease_not_renewed", job=job.id, error=type(error).__name__)
 
 
 async def _postpone(engine: Engine, job: Job) -> None:
     try:
-        async with engine.pool.acquire() as connection:
-            await postpone(connection, job, timedelta(seconds=min(2**job.tries, 300)))
+        await engine.store.postpone(job, timedelta(seconds=min(2**job.tries, 300)))
     except TRANSIENT as error:
         log.warning("job_left_to_its_lease", job=job.id, error=type(error).__name__)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from schemas.records import Evidence
-from service.engine.submission import Actor, Submission
+from service.engine.submission import Actor, Submission, Trace
 from statemachine.connector import Account, Connector
 from statemachine.decide import Decision
 from statemachine.effects import RequestSync
@@ -32,6 +32,16 @@ def actor(actor_: Actor) -> Json:
 
 def evidence(evidence_: Evidence | None) -> Json | None:
     return evidence_.model_dump() if evidence_ else None
+
+
+def trace(trace_: Trace) -> Json | None:
+    if trace_.correlation_id is None and trace_.causation_id is None and trace_.traceparent is None:
+        return None
+    return {
+        "correlationid": trace_.correlation_id,
+        "causationid": trace_.causation_id,
+        "traceparent": trace_.traceparent,
+    }
 
 
 def connector_state(c: Connector) -> Json:
@@ -57,8 +67,8 @@ def connector_state(c: Connector) -> Json:
     }
 
 
-def transition(d: Decision, submission: Submission, at: datetime) -> Json:
-    """Data of `connectors.auth.transitions.v1` (`schemas.records.Transition`)."""
+def transition(d: Decision, submission: Submission, at: datetime, state: str) -> Json:
+    """Data of `connectors.auth.transitions.v1` (`schemas.records.Transition`); `state` is the snapshot's JSON."""
     c = d.connector
     return {
         "connector_id": c.id,
@@ -79,7 +89,7 @@ def transition(d: Decision, submission: Submission, at: datetime) -> Json:
         "expected_account": account(d.expected),
         "seen_account": account(d.seen),
         "evidence": evidence(submission.evidence),
-        "connector": connector_state(c),
+        "connector": orjson.Fragment(state),
     }
 
 

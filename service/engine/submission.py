@@ -1,6 +1,5 @@
 """What is handed to the engine, and what it answers."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Protocol
 
@@ -8,11 +7,12 @@ from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
 from schemas.lifecycle import ActorKind, Ignored, Outcome, Refused, Trigger
 from schemas.reasons import Reason
 from schemas.records import Evidence, ProviderError
+from schemas.value import value
 from statemachine.connector import Connector
 from statemachine.inputs import Input
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ReportedFailure:
     """A failed sync whose error is still to be judged: its provider is known once the connector is loaded."""
 
@@ -25,7 +25,7 @@ class ReportedFailure:
     error: ProviderError
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Judgement:
     """What a provider's error means."""
 
@@ -33,7 +33,7 @@ class Judgement:
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Actor:
     """Who caused an input."""
 
@@ -41,7 +41,7 @@ class Actor:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Trace:
     """What ties an input to what came before it; passed on to everything that it causes."""
 
@@ -50,7 +50,7 @@ class Trace:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class NewAttempt:
     """Beside `StartReauth`: for whom the attempt is opened. Hashes are SHA-256."""
 
@@ -61,7 +61,7 @@ class NewAttempt:
     """Of the window that goes on with a new attempt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ReceivedCode:
     """Beside `GrantReceived`: the sealed authorization code, and the account that the callback claims."""
 
@@ -70,7 +70,7 @@ class ReceivedCode:
     claimed_account: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class JobLease:
     """Under which lease a job's result was made: it counts, and ends the job, only while the lease holds."""
 
@@ -78,7 +78,7 @@ class JobLease:
     token: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Submission:
     """One input with everything that must be stored together with what it causes."""
 
@@ -94,7 +94,7 @@ class Submission:
     trace: Trace = Trace()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Receipt:
     """What became of a submission. It is stored when this is answered."""
 

@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from schemas.dead_letters import DeadLetterCode
+from schemas.value import value
 
 Header: TypeAlias = tuple[str, bytes]
 
@@ -31,7 +32,7 @@ class BadRecord(Exception):
         self.code, self.detail = code, detail
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CloudEvent:
     """An event. `data` is its JSON as bytes, or `None`: on a compacted topic that is a tombstone."""
 
@@ -61,13 +62,13 @@ def from_record(key: bytes | None, value: bytes | None, headers: Iterable[tuple[
     Strict: raises `BadRecord` for anything that isn't a CloudEvent 1.0 with JSON data or none.
     """
     attributes, content_type = _read_headers(headers)
-    if content_type.lower().startswith("application/cloudevents"):
+    if content_type != "application/json" and content_type.lower().startswith("application/cloudevents"):
         if content_type.partition(";")[0].strip().lower() != STRUCTURED:
             raise _malformed("content-type is neither JSON nor application/cloudevents+json")
         attributes, data = _read_structured(value)
     else:
         data = value
-        if content_type and _JSON_TYPE.fullmatch(content_type) is None:
+        if content_type and content_type != "application/json" and _JSON_TYPE.fullmatch(content_type) is None:
             raise _malformed("content-type isn't JSON")
     return _event(key, attributes, data)
 
@@ -81,11 +82,11 @@ def _read_headers(headers: Iterable[tuple[str, bytes | None]]) -> tuple[dict[str
             name = header[3:]
             if name in attributes:
                 raise _malformed(f"{_shown(name)} is there twice")
-            attributes[name] = _string(name, _text(name, raw))
-        elif header.lower() == "content-type":
+            attributes[name] = _repeated(name, raw) if name in _REPEATED else _string(name, _text(name, raw))
+        elif header == "content-type" or header.lower() == "content-type":
             if content_type:
                 raise _malformed("content-type is there twice")
-            content_type = _text("content-type", raw)
+            content_type = _repeated_text("content-type", raw)
     return attributes, content_type
 
 
@@ -166,6 +167,16 @@ def _text(name: str, raw: bytes | None) -> str:
         raise _malformed(f"{_shown(name)} isn't UTF-8") from None
 
 
+# What a producer writes alike into every record is read once. A record that is refused is never kept.
+_REPEATED = frozenset({"specversion", "type", "source"})
+_repeated_text = lru_cache(maxsize=64)(_text)
+
+
+@lru_cache(maxsize=1024)
+def _repeated(name: str, raw: bytes | None) -> str:
+    return _string(name, _text(name, raw))
+
+
 def _string(name: str, text: str) -> str:
     if name not in _USUAL and _NAME.fullmatch(name) is None:
         raise _malformed("an attribute's name isn't made of a-z and 0-9")
@@ -178,7 +189,8 @@ def _string(name: str, text: str) -> str:
 def _time(text: str) -> datetime:
     if _TIME.fullmatch(text) is not None:
         try:
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+            time = datetime.fromisoformat(text.upper())
+            return time if time.tzinfo is UTC else time.astimezone(UTC)
         except (ValueError, OverflowError):
             pass  # no such day, or before the year 1 in UTC: as wrong as another form
     raise _malformed("time isn't an RFC 3339 time")
@@ -208,30 +220,26 @@ def constant_headers(type_: str, dataschema: str, *, tombstone: bool = False) ->
     return (_CONTENT_TYPE, *of_type, ("ce_dataschema", dataschema.encode()))
 
 
-def to_headers(
-    constants: tuple[Header, ...],
+def context_headers(
     *,
-    id: str,
     source: str,
     subject: str,
-    time: datetime,
+    time: str,
     sequence: int,
     traceparent: str | None = None,
     correlation_id: str | None = None,
     causation_id: str | None = None,
 ) -> list[Header]:
-    """The headers of a record in binary mode; the record's key is `subject`, its value the data or `None`.
+    """The headers that all records of one transition share; `constant_headers` and `ce_id` complete them.
 
-    `time` has a time zone. `sequence` is the connector's version; it is written with ten digits, since the extension
-    wants strings that sort (CloudEvents extension Sequence).
+    The record's key is `subject`. `time` is RFC 3339. `sequence` is the connector's version; it is written with ten
+    digits, since the extension wants strings that sort (CloudEvents extension Sequence).
     """
     connector = subject.encode()
     headers = [
-        *constants,
-        ("ce_id", id.encode()),
         ("ce_source", source.encode()),
         ("ce_subject", connector),
-        ("ce_time", time.isoformat().encode()),
+        ("ce_time", time.encode()),
         ("ce_partitionkey", connector),
         ("ce_sequence", b"%010d" % sequence),
     ]

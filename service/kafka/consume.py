@@ -16,12 +16,12 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from schemas import channels
 from schemas.ids import Shard
 from service.engine.door import Chunk, Engine
-from service.engine.fold import Record, Unreadable, Work
+from service.engine.fold import Unreadable, Work
 from service.engine.submission import Submission
 from service.kafka.cloudevents import BadRecord
 from service.kafka.decode import decode
+from service.store.partitions import FenceLost, OffsetMove
 from service.store.pool import TRANSIENT
-from service.store.shards import FenceLost, OffsetMove, claim_partition
 
 log = structlog.get_logger()
 
@@ -91,8 +91,7 @@ class Consumer:
 
     async def _claim(self, consumer: AIOKafkaConsumer) -> None:
         for partition in sorted(self._unclaimed):
-            async with self._engine.pool.acquire() as connection:
-                position = await claim_partition(connection, partition.topic, partition.partition)
+            position = await self._engine.store.claim_partition(partition.topic, partition.partition)
             if partition not in self._unclaimed:
                 continue  # taken away again meanwhile
             self._unclaimed.discard(partition)
@@ -187,11 +186,9 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the library
 
 def _work(record: ConsumerRecord, prefix: str) -> Work:
     """A record as an input, or as what is wrong with it."""
-    headers = [(name, bytes(value)) for name, value in record.headers]
-    raw = Record(record.topic, record.partition, record.offset, record.key, record.value, headers)
     try:
-        said = decode(record.key, record.value, headers, topic=record.topic.removeprefix(prefix))
+        said = decode(record.key, record.value, record.headers, topic=record.topic.removeprefix(prefix))
     except BadRecord as bad:
-        return Work(Unreadable(bad.code, bad.detail), record=raw)
+        return Work(Unreadable(bad.code, bad.detail), record=record)
     submission = Submission(input=said.input, actor=said.actor, evidence=said.evidence, trace=said.trace)
-    return Work(submission, record=raw)
+    return Work(submission, record=record)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -14,6 +15,7 @@ from schemas.dead_letters import DeadLetterCode
 from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
 from schemas.lifecycle import ActorKind
 from schemas.reasons import Reason
+from schemas.value import value
 from service.engine.submission import Actor, ReportedFailure, Trace
 from service.kafka.cloudevents import BadRecord, CloudEvent, from_record
 from statemachine import inputs
@@ -26,7 +28,7 @@ Body = TypeVar("Body", bound=BaseModel)
 Said: TypeAlias = Input | ReportedFailure
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Decoded:
     """What a record says, ready to be submitted."""
 
@@ -71,7 +73,7 @@ def decode(
     body = _read(word.read, event.data or b"{}")
     return Decoded(
         word.to_input(connector, event.time, body),
-        Actor(word.actor, event.source),
+        _actor(word.actor, event.source),
         event.id,
         _trace(event),
         _evidence(body),
@@ -150,6 +152,9 @@ def _wrong(field: str, kind: str) -> BadRecord:
     return BadRecord(DeadLetterCode.SCHEMA, f"{field}: {kind}")
 
 
+_actor = lru_cache(maxsize=1024)(Actor)
+
+
 # The words.
 
 
@@ -161,7 +166,8 @@ def _started(body: records.SyncRun) -> datetime | None:
     if body.started_at is None:
         return None
     try:
-        return body.started_at.astimezone(UTC)
+        started = body.started_at
+        return started if started.tzinfo is UTC else started.astimezone(UTC)
     except OverflowError:  # before the year 1, or after 9999, in UTC
         raise _wrong("started_at", "datetime_out_of_range") from None
 

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import orjson
 
 from schemas import channels
 from schemas.channels import Message
 from schemas.dead_letters import DeadLetterHeader
-from service.kafka.cloudevents import Header, constant_headers, to_headers
-from service.store.shards import Buried, Logged
+from schemas.value import value
+from service.kafka.cloudevents import Header, constant_headers, context_headers
+from service.store.log import DeadLetter, Entry, Logged
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Published:
     """A record as it goes out. A value of `None` is a tombstone."""
 
@@ -32,38 +34,39 @@ class Publication:
     public_url: str
     """Where the documents that `dataschema` points to are served."""
 
-    def records_of(self, entry: Logged | Buried) -> list[Published]:
+    def records_of(self, entry: Entry) -> list[Published]:
         """The records of one entry of the log, in the order in which they are sent."""
-        return [self._dead_letter(entry)] if isinstance(entry, Buried) else self._transition(entry)
+        return [self._dead_letter(entry)] if isinstance(entry, DeadLetter) else self._transition(entry)
 
     def _transition(self, entry: Logged) -> list[Published]:
-        data = orjson.loads(entry.record)
-        published = [self._event(channels.TRANSITIONS.topic, channels.TRANSITION, entry, data, entry.record)]
-        state = None if entry.deleted else orjson.dumps(data["connector"])
-        published.append(self._event(channels.STATES.topic, channels.STATE, entry, data, state))
-        if entry.sync_request is not None:
-            topic, message = channels.SYNC_REQUESTS.topic, channels.SYNC_REQUEST
-            published.append(self._event(topic, message, entry, data, entry.sync_request))
-        return published
-
-    def _event(
-        self, topic: str, message: Message, entry: Logged, data: dict[str, object], value: bytes | None
-    ) -> Published:
         trace = orjson.loads(entry.trace) if entry.trace else {}
-        headers = to_headers(
-            constant_headers(message.type, message.dataschema(self.public_url), tombstone=value is None),
-            id=f"{entry.connector}/{entry.version}/{message.name}",
-            source=f"/regrant/tenants/{data['tenant_id']}",
+        context = context_headers(
+            source=f"/regrant/tenants/{entry.tenant}",
             subject=entry.connector,
-            time=datetime.fromisoformat(entry.at),
+            time=_written(entry.at),
             sequence=entry.version,
             traceparent=trace.get("traceparent"),
             correlation_id=trace.get("correlationid"),
             causation_id=trace.get("causationid"),
         )
-        return Published(self.prefix + topic, entry.connector.encode(), value, headers)
+        state = None if entry.deleted else entry.state
+        published = [
+            self._event(channels.TRANSITIONS.topic, channels.TRANSITION, entry, entry.record, context),
+            self._event(channels.STATES.topic, channels.STATE, entry, state, context),
+        ]
+        if entry.sync_request is not None:
+            topic, message = channels.SYNC_REQUESTS.topic, channels.SYNC_REQUEST
+            published.append(self._event(topic, message, entry, entry.sync_request, context))
+        return published
 
-    def _dead_letter(self, entry: Buried) -> Published:
+    def _event(
+        self, topic: str, message: Message, entry: Logged, data: str | None, context: Sequence[Header]
+    ) -> Published:
+        event_id = f"{entry.connector}/{entry.version}/{message.name}"
+        headers = [*_constants(message, self.public_url, data is None), ("ce_id", event_id.encode()), *context]
+        return Published(self.prefix + topic, entry.connector.encode(), data.encode() if data else None, headers)
+
+    def _dead_letter(self, entry: DeadLetter) -> Published:
         """The record as it came, bytes untouched, with where it came from and what is wrong beside its own headers."""
         told = {
             DeadLetterHeader.CODE: entry.code,
@@ -71,7 +74,16 @@ class Publication:
             DeadLetterHeader.TOPIC: entry.topic,
             DeadLetterHeader.PARTITION: str(entry.partition),
             DeadLetterHeader.OFFSET: str(entry.offset),
-            DeadLetterHeader.FIRST_SEEN: entry.at,
+            DeadLetterHeader.FIRST_SEEN: entry.at.isoformat(),
         }
         headers = [*entry.headers, *((name.value, value.encode()) for name, value in told.items())]
         return Published(f"{entry.topic}.dlq", entry.key, entry.value, headers)
+
+
+# A batch has one time, and there are few kinds of records.
+_written = lru_cache(maxsize=16)(datetime.isoformat)
+
+
+@lru_cache(maxsize=64)
+def _constants(message: Message, public_url: str, tombstone: bool) -> tuple[Header, ...]:
+    return constant_headers(message.type, message.dataschema(public_url), tombstone=tombstone)

@@ -1,9 +1,10 @@
 """The relay: publishes a shard's log in order, behind a watermark.
 
-The log is the outbox. After a crash a part may be published again, never skipped; consumers drop repeats by the event's
-id. Each shard has a transactional producer of its own for its fence alone: whoever takes the shard over fences the
-former relay, so that a zombie's late repeat can't become the last record of a key in the compacted topic. Nothing
-relies on the transaction's atomicity: a record of an aborted one is a true fact all the same.
+The log is the outbox. What this process commits the relay gets from memory (the shard's tail), the rest it reads. After
+a crash a part may be published again, never skipped; consumers drop repeats by the event's id. Each shard has a
+transactional producer of its own for its fence alone: whoever takes the shard over fences the former relay, so that a
+zombie's late repeat can't become the last record of a key in the compacted topic. Nothing relies on the transaction's
+atomicity: a record of an aborted one is a true fact all the same.
 """
 
 import asyncio
@@ -16,16 +17,20 @@ from aiokafka.errors import IllegalOperation, KafkaError, OutOfOrderSequenceNumb
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.ids import Shard
-from service.engine.signals import Signal
+from service.engine.tail import Tail
 from service.kafka.published import Publication, Published
-from service.store.pool import TRANSIENT, Pool
-from service.store.shards import Position, claim_relay, move_watermark, unpublished
+from service.store.log import Entry, Watermark
+from service.store.partitions import Position
+from service.store.pool import TRANSIENT
+from service.store.port import LogStore
 
 log = structlog.get_logger()
 
-PUBLISH_CAP = 500
-"""Log entries a transaction."""
+PUBLISH_CAP = 1000
+"""Log entries a transaction of Kafka's."""
 FENCED_PAUSE_S = 1.0
+SAVE_AFTER_S = 0.2
+"""How long the log must be quiet before the watermark is saved by itself; else the next batch takes it along."""
 POLL_S = 1.0
 """How often the log is looked at without a signal: what another process committed is usually notified."""
 
@@ -38,10 +43,10 @@ class Relay:
     """Publishes one shard's log while this process owns the shard."""
 
     shard: Shard
-    pool: Pool
+    store: LogStore
     publication: Publication
     make_producer: MakeProducer
-    logged: Signal
+    tail: Tail
 
     async def run(self) -> None:
         """Publishes until cancelled, which it is when the shard goes to another process.
@@ -53,6 +58,7 @@ class Relay:
             try:
                 await self._own()
                 await asyncio.sleep(FENCED_PAUSE_S)
+                pause = 0.2
             except (KafkaError, IllegalOperation, OutOfOrderSequenceNumber, *TRANSIENT) as error:
                 # A producer that lost its sequence or its transaction never mends itself: make a new one.
                 log.warning("relay_restarts", shard=self.shard, error=type(error).__name__)
@@ -63,32 +69,45 @@ class Relay:
         producer = self.make_producer(f"{self.publication.prefix}regrant-relay-{self.shard}")
         try:
             await producer.start()  # raises the producer epoch: the former relay is fenced from here on
-            async with self.pool.acquire() as connection:
-                position = await claim_relay(connection, self.shard)
+            position = await self.store.claim_relay(self.shard)
+            self.tail.follow(Watermark(self.shard, position.epoch, position.at))
             await self._follow(producer, position)
         except ProducerFenced:
             log.info("relay_fenced", shard=self.shard)
         finally:
+            self.tail.follow(None)
             await producer.stop()
 
     async def _follow(self, producer: AIOKafkaProducer, position: Position) -> None:
-        at = position.at
+        """Publishes until somebody else has taken the shard over."""
+        at = saved = position.at
         while True:
-            async with self.pool.acquire() as connection:
-                entries = await unpublished(connection, self.shard, at, PUBLISH_CAP)
-            if not entries:
-                await self.logged.wait(POLL_S)
-                continue
-            await self._publish(
-                producer, [record for entry in entries for record in self.publication.records_of(entry)]
-            )
-            at = entries[-1].seq
-            async with self.pool.acquire() as connection:
-                if not await move_watermark(connection, self.shard, position.epoch, at):
+            entries = self.tail.take(at, PUBLISH_CAP)
+            if not entries and self.tail.must_read():
+                entries = await self._read(at)
+            if entries:
+                await self._publish(producer, entries)
+                at = entries[-1].seq
+                self.tail.published = Watermark(self.shard, position.epoch, at)
+            elif not await self.tail.grew(SAVE_AFTER_S if at > saved else POLL_S):
+                if at > saved and not await self.store.move_watermark(self.shard, position.epoch, at):
                     log.info("relay_replaced", shard=self.shard)
                     return
+                saved = at
+                self.tail.wake()
 
-    async def _publish(self, producer: AIOKafkaProducer, records: Sequence[Published]) -> None:
+    async def _read(self, after: int) -> list[Entry]:
+        try:
+            entries = await self.store.unpublished(self.shard, after, PUBLISH_CAP)
+        except BaseException:
+            self.tail.wake()  # it must be read all the same
+            raise
+        if entries:
+            self.tail.wake()  # there may be more
+        return entries
+
+    async def _publish(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> None:
+        records = [record for entry in entries for record in self.publication.records_of(entry)]
         async with producer.transaction():
             sent = []
             for topic, batch in _batches(producer, records):

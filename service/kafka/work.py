@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer
 
@@ -28,12 +27,10 @@ class Worker:
         publication: Publication,
         make_consumer: Callable[[], AIOKafkaConsumer],
         make_producer: MakeProducer,
-        dsn: str,
     ) -> None:
         self._engine = engine
         self._publication = publication
         self._make_producer = make_producer
-        self._dsn = dsn
         self._consumer = Consumer(engine, publication.prefix, make_consumer, self._own)
         self._owned_changed = asyncio.Event()
         self._relays: dict[Shard, asyncio.Task[None]] = {}
@@ -63,26 +60,18 @@ class Worker:
                     self._relays[shard] = tasks.create_task(self._relay(shard).run(), name=f"relay-{shard}")
 
     def _relay(self, shard: Shard) -> Relay:
-        logged = self._engine.logged[shard]
-        return Relay(shard, self._engine.pool, self._publication, self._make_producer, logged)
+        engine = self._engine
+        return Relay(shard, engine.store, self._publication, self._make_producer, engine.tails[shard])
 
     async def _listen(self) -> None:
         """Hears of what other processes committed into our shards; without it the relays look once a second."""
         while True:
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=10)
-                try:
-                    lost = asyncio.Event()
-                    connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                    await connection.add_listener("regrant_log", self._heard)
-                    await lost.wait()
-                finally:
-                    await connection.close(timeout=2)
+                await self._engine.store.listen(self._heard)
             except TRANSIENT as error:
                 log.warning("listen_restarts", error=type(error).__name__)
             await asyncio.sleep(LISTEN_RETRY_S)
 
-    def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
-        for shard in str(payload).split(","):
-            if (signal := self._engine.logged.get(Shard(int(shard)))) is not None:
-                signal.set()
+    def _heard(self, shard: Shard) -> None:
+        if (tail := self._engine.tails.get(shard)) is not None:
+            tail.wake()

@@ -28,7 +28,7 @@ from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store import attempts
 from service.store.attempts import AttemptRow, Request
 from service.store.credentials import audit
-from service.store.pool import Connection
+from service.store.pool import Connection, Pool
 from statemachine.inputs import Cancelled, GrantReceived, GrantRefused, StartReauth
 
 REQUEST_LIFETIME = timedelta(minutes=10)
@@ -64,8 +64,11 @@ Window: TypeAlias = WindowView | Dead
 class Flow:
     """The steps that people and hosts take."""
 
-    def __init__(self, engine: Engine, keeper: Keeper, providers: Providers, settings: FlowSettings) -> None:
+    def __init__(
+        self, engine: Engine, pool: Pool, keeper: Keeper, providers: Providers, settings: FlowSettings
+    ) -> None:
         self._engine = engine
+        self._pool = pool
         self._keeper = keeper
         self._providers = providers
         self._settings = settings
@@ -109,7 +112,7 @@ class Flow:
     async def new_handoff(self, *, tenant: TenantId, attempt: AttemptId, person: api.Person) -> api.Handoff | None:
         """A handoff for a person; the older ones of the attempt are void. `None`: unknown, or not open any more."""
         handoff = Secret(secrets.token_urlsafe(32))
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_tenant(connection, attempt, tenant)
             if row is None or not row.live:
                 return None
@@ -121,7 +124,7 @@ class Flow:
 
     async def attempt(self, *, tenant: TenantId, attempt: AttemptId) -> api.Attempt | None:
         """The attempt as the host may see it."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_tenant(connection, attempt, tenant)
         return to_the_host(row) if row else None
 
@@ -136,7 +139,7 @@ class Flow:
         trace: Trace,
     ) -> Receipt | Dead:
         """The host confirms that its signed-in user is the one who began the attempt: only now is the code redeemed."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_tenant(connection, attempt, tenant)
             if row is None or row.completion_hash is None or row.code_sealed is None:
                 return Dead.UNKNOWN
@@ -148,7 +151,7 @@ class Flow:
 
     async def cancel(self, *, tenant: TenantId, attempt: AttemptId, actor: Actor, trace: Trace) -> Receipt | None:
         """Ends an open attempt. `None`: unknown to this tenant."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_tenant(connection, attempt, tenant)
         return await self._cancel(row, actor, trace) if row else None
 
@@ -159,7 +162,7 @@ class Flow:
 
         The browser that spent it (the back button, a reload) finds back to its attempt.
         """
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_handoff(connection, hash_of(handoff))
             if row is not None:
                 return to_the_window(row, self._providers[row.provider]) if row.live else Dead.UNKNOWN
@@ -168,7 +171,7 @@ class Flow:
 
     async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead:
         """The button: spends the handoff, and makes the authorization request that the browser is sent with."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_handoff(connection, hash_of(handoff))
             if row is None or not row.live:
                 return Dead.UNKNOWN
@@ -189,7 +192,7 @@ class Flow:
             callback = parse_callback(config.description, raw_query)
         except BadCallback:
             return Dead.BAD_REQUEST
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_state(connection, hash_of(callback.state))
             if row is None or row.context != context:
                 return Dead.UNKNOWN
@@ -211,7 +214,7 @@ class Flow:
 
     async def view(self, attempt: AttemptId, browser: Secret | None) -> Window:
         """The attempt's page, for the browser that began it."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt(connection, attempt)
         if row is None or not _same_browser(row, browser):
             return Dead.UNKNOWN
@@ -219,7 +222,7 @@ class Flow:
 
     async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead:
         """Goes to the provider once more: with the open attempt, or with a new one for the same person and browser."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt(connection, attempt)
         if row is None or not _same_browser(row, browser):
             return Dead.UNKNOWN
@@ -230,13 +233,13 @@ class Flow:
             if isinstance(renewed, Dead):
                 return renewed
             row = renewed
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             begun, request = await self._request(connection, row, browser)
             return begun if await attempts.renew_request(connection, row.attempt, request) else Dead.USED
 
     async def give_up(self, attempt: AttemptId, browser: Secret) -> Window:
         """The person stops."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt(connection, attempt)
         if row is None or not _same_browser(row, browser):
             return Dead.UNKNOWN
@@ -258,7 +261,7 @@ class Flow:
         )
         if receipt.outcome is Outcome.REFUSED:
             return _DEAD_OF.get(str(receipt.why), Dead.UNKNOWN)
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             renewed = await attempts.attempt(connection, id_)
         assert renewed is not None
         return renewed
@@ -282,7 +285,7 @@ class Flow:
 
     async def _received(self, row: AttemptRow, callback: Callback, given: Secret) -> Returned:
         """A code came: it is redeemed, or, where it would pin a new account, kept until the host confirms."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             key = await self._keeper.key_of(connection, row.pk)
         sealed = await self._keeper.seal(key, _owner(row), f"code.{row.attempt}", given)
         if row.completion == "browser":
@@ -290,7 +293,7 @@ class Flow:
             await self._submit_grant(row, code, _person(row), Trace())
             return Returned(row.attempt)
         token = Secret(secrets.token_urlsafe(32))
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             held = await attempts.hold_code(
                 connection, row.attempt, sealed, key.id, callback.claimed_account, hash_of(token)
             )

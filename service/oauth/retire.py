@@ -9,7 +9,6 @@ from datetime import timedelta
 import structlog
 
 from schemas.secret import Secret
-from service.engine.door import Engine
 from service.oauth import grant as oauth
 from service.oauth.description import Providers
 from service.oauth.grant import Unavailable
@@ -18,6 +17,7 @@ from service.oauth.outbound import Outbound
 from service.store import credentials
 from service.store.credentials import CredentialRow
 from service.store.due import Job, finish, postpone
+from service.store.pool import Pool
 from service.vault.keys import SealBroken
 
 log = structlog.get_logger()
@@ -29,8 +29,8 @@ GIVE_UP_AFTER = 20
 class Retirer:
     """Runs jobs of the kinds `retire` (one credential) and `shred` (a connector's keys)."""
 
-    def __init__(self, engine: Engine, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
-        self._engine = engine
+    def __init__(self, pool: Pool, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
+        self._pool = pool
         self._keeper = keeper
         self._providers = providers
         self._outbound = outbound
@@ -38,21 +38,21 @@ class Retirer:
     async def retire(self, job: Job) -> None:
         """Revokes a superseded or unused credential where that is safe, then shreds it."""
         assert job.attempt is not None
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await credentials.retiring(connection, job.attempt)
         if row is not None and await self._may_revoke(row) and not await self._revoke(row):
             if job.tries < GIVE_UP_AFTER:
-                async with self._engine.pool.acquire() as connection:
+                async with self._pool.acquire() as connection:
                     await postpone(connection, job, timedelta(seconds=min(2**job.tries, 300)))
                 return
             log.warning("revocation_given_up", connector=row.connector, tries=job.tries)
-        async with self._engine.pool.acquire() as connection, connection.transaction():
+        async with self._pool.acquire() as connection, connection.transaction():
             await credentials.shred_credential(connection, job.attempt)
             await finish(connection, job)
 
     async def shred(self, job: Job) -> None:
         """Destroys a connector's retired data keys, after the last credential under them is gone."""
-        async with self._engine.pool.acquire() as connection, connection.transaction():
+        async with self._pool.acquire() as connection, connection.transaction():
             if await credentials.shred_keys(connection, job.pk):
                 await finish(connection, job)
             else:
@@ -64,7 +64,7 @@ class Retirer:
             return True
         if not row.account_id:
             return False  # it isn't known what it is of: it may be of an account that somebody lives on
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             return not await credentials.account_in_use(connection, row.provider, row.account_id)
 
     async def _revoke(self, row: CredentialRow) -> bool:
@@ -77,7 +77,7 @@ class Retirer:
         return not isinstance(result, Unavailable)
 
     async def _token(self, row: CredentialRow) -> Secret:
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             key = await credentials.data_key_by_id(connection, row.data_key)
         assert key is not None
         if row.refresh_sealed is not None:

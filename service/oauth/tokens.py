@@ -28,6 +28,7 @@ from service.oauth.outbound import Outbound
 from service.oauth.verify import lifetimes_of
 from service.store import credentials
 from service.store.credentials import CredentialRow
+from service.store.pool import Pool
 from statemachine.inputs import RefreshRejected
 
 log = structlog.get_logger()
@@ -59,8 +60,9 @@ class Denied:
 class Tokens:
     """Hands out access tokens."""
 
-    def __init__(self, engine: Engine, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
+    def __init__(self, engine: Engine, pool: Pool, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
         self._engine = engine
+        self._pool = pool
         self._keeper = keeper
         self._providers = providers
         self._outbound = outbound
@@ -76,7 +78,7 @@ class Tokens:
                 return row
             if row.access_left > min_ttl:
                 return await self._handed_out(row, caller)
-            async with self._engine.pool.acquire() as connection:
+            async with self._pool.acquire() as connection:
                 lease = await credentials.lease_refresh(connection, row, REFRESH_LEASE)
             if lease is not None:
                 denied = await self._refresh(row, lease)
@@ -89,7 +91,7 @@ class Tokens:
                 await asyncio.sleep(POLL_S)  # somebody else refreshes: their result is ours, too
 
     async def _current(self, connector: ConnectorId, tenant: TenantId) -> CredentialRow | Denied:
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await credentials.current(connection, connector, tenant)
         if row is None or row.state in (State.DISCONNECTED, State.DELETED):
             return Denied(NoToken.NOT_CONNECTED)
@@ -99,7 +101,7 @@ class Tokens:
         return row
 
     async def _handed_out(self, row: CredentialRow, caller: str) -> api.AccessToken:
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             key = await credentials.data_key_by_id(connection, row.data_key)
             assert key is not None
             token = await self._keeper.open(key, owner_of(row), f"access_token.{row.rotation}", row.access_sealed)
@@ -116,7 +118,7 @@ class Tokens:
     async def _refresh(self, row: CredentialRow, lease: UUID) -> Denied | None:
         """Refreshes under the lease; `None` when there is something new to read."""
         config = self._providers[row.provider]
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             key = await credentials.data_key_by_id(connection, row.data_key)
         assert key is not None
         if row.refresh_sealed is None:
@@ -128,7 +130,7 @@ class Tokens:
                 access = await self._keeper.seal(key, owner, f"access_token.{rotation}", grant.access_token)
                 kept = grant.refresh_token or old
                 refresh = await self._keeper.seal(key, owner, f"refresh_token.{rotation}", kept)
-                async with self._engine.pool.acquire() as connection:
+                async with self._pool.acquire() as connection:
                     lifetimes = lifetimes_of(grant, config)
                     await credentials.keep_refreshed(connection, row, lease, access, refresh, lifetimes)
                 return None
@@ -143,7 +145,7 @@ class Tokens:
     async def _dead(self, row: CredentialRow, lease: UUID, reason: Reason) -> Denied | None:
         """The provider refused. Only if nobody has rotated the credential since is it dead."""
         await self._release(row, lease)
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             now = await credentials.current(connection, row.connector, row.tenant)
         if now is None or (now.id, now.rotation) != (row.id, row.rotation):
             return None
@@ -155,5 +157,5 @@ class Tokens:
         return Denied(NoToken.NEEDS_REAUTHORISATION, reason)
 
     async def _release(self, row: CredentialRow, lease: UUID) -> None:
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             await credentials.release_refresh(connection, row, lease)

@@ -26,6 +26,7 @@ from service.store import attempts, credentials
 from service.store.attempts import AttemptRow
 from service.store.credentials import CredentialRow, Lifetimes
 from service.store.due import Job, finish
+from service.store.pool import Pool
 from statemachine.connector import Account
 from statemachine.inputs import Input, ProviderUnavailable, Rejected, Verified
 
@@ -36,9 +37,16 @@ class Verifier:
     """Runs jobs of the kind `verify`."""
 
     def __init__(
-        self, engine: Engine, keeper: Keeper, providers: Providers, outbound: Outbound, public_url: str
+        self,
+        engine: Engine,
+        pool: Pool,
+        keeper: Keeper,
+        providers: Providers,
+        outbound: Outbound,
+        public_url: str,
     ) -> None:
         self._engine = engine
+        self._pool = pool
         self._keeper = keeper
         self._providers = providers
         self._outbound = outbound
@@ -47,7 +55,7 @@ class Verifier:
     async def run(self, job: Job) -> None:
         """Runs one job to its result. Raises `LeaseLost` when somebody else has taken the job over."""
         assert job.attempt is not None
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             row = await attempts.attempt(connection, job.attempt)
             if row is None or not row.live or row.state is not State.VERIFYING:
                 await finish(connection, job)
@@ -70,7 +78,7 @@ class Verifier:
             await self._reject(job, row, Reason.EXCHANGE_INTERRUPTED, Step.RETURNED)
             return None
         assert row.data_key is not None and row.code_sealed is not None and row.verifier_sealed is not None
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             if not await attempts.begin_exchange(connection, row.attempt, job.id, job.lease):
                 raise LeaseLost
             key = await credentials.data_key_by_id(connection, row.data_key)
@@ -83,7 +91,7 @@ class Verifier:
             case Grant() as grant:
                 return await self._store(job, row, config, grant), grant
             case Unavailable(sent=False) as unavailable:
-                async with self._engine.pool.acquire() as connection:
+                async with self._pool.acquire() as connection:
                     await attempts.undo_exchange(connection, row.attempt)
                 await self._wait(job, row, unavailable)
             case Unavailable() as unavailable:
@@ -96,7 +104,7 @@ class Verifier:
 
     async def _store(self, job: Job, row: AttemptRow, config: ProviderConfig, grant: Grant) -> CredentialRow:
         """Keeps the new grant sealed beside the old one, as the attempt's candidate."""
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             key = await self._keeper.key_of(connection, row.pk)
             owner = Owner(row.pk, row.tenant, row.connector, "", Generation(row.generation + 1))
             access = await self._keeper.seal(key, owner, "access_token.0", grant.access_token)
@@ -126,7 +134,7 @@ class Verifier:
         return stored
 
     async def _opened(self, stored: CredentialRow) -> Grant:
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             key = await credentials.data_key_by_id(connection, stored.data_key)
         assert key is not None
         owner = owner_of(stored)
@@ -161,7 +169,7 @@ class Verifier:
     async def _prove(self, stored: CredentialRow, grant: Grant, account: str, granted_by: str | None) -> None:
         """Seals the grant anew, now that it is known whose it is."""
         owner = replace(owner_of(stored), account=account)
-        async with self._engine.pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             key = await credentials.data_key_by_id(connection, stored.data_key)
             assert key is not None
             access = await self._keeper.seal(key, owner, "access_token.0", grant.access_token)

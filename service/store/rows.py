@@ -9,9 +9,7 @@ from schemas.lifecycle import State
 from schemas.reasons import Reason
 from statemachine.connector import Account, Connector
 
-COLUMNS: tuple[tuple[str, str], ...] = (
-    ("tenant_id", "text"),
-    ("provider", "text"),
+CHANGING: tuple[tuple[str, str], ...] = (
     ("name", "text"),
     ("state", "connector_state"),
     ("version", "bigint"),
@@ -34,13 +32,21 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("sync_asks", "int"),
     ("reminders", "int"),
 )
+COLUMNS: tuple[tuple[str, str], ...] = (("tenant_id", "text"), ("provider", "text"), *CHANGING)
+
+
+_STATES = {state.value: state for state in State}
+_REASONS: dict[str | None, Reason | None] = {None: None, **{reason.value: reason for reason in Reason}}
 
 
 def values_of(c: Connector) -> tuple[Any, ...]:  # Any: one value a column, of the column's type
     """The connector's values, in the order of `COLUMNS`."""
+    return (c.tenant, c.provider, *changing_values_of(c))
+
+
+def changing_values_of(c: Connector) -> tuple[Any, ...]:  # Any: likewise
+    """The values that an input may change once the connector is registered, in the order of `CHANGING`."""
     return (
-        c.tenant,
-        c.provider,
         c.name,
         c.state,
         c.version,
@@ -69,19 +75,19 @@ def connector_of(row: asyncpg.Record) -> Connector:
     """The connector that a row of the table `connector` holds."""
     return Connector(
         id=ConnectorId(row["connector_id"]),
-        state=State(row["state"]),
+        state=_STATES[row["state"]],
         version=row["version"],
         tenant=TenantId(row["tenant_id"]),
         provider=ProviderId(row["provider"]),
         name=row["name"],
         account=Account(row["account_id"], row["account_name"] or "") if row["account_id"] else None,
         generation=Generation(row["generation"]),
-        reason=Reason(row["reason"]) if row["reason"] else None,
+        reason=_REASONS[row["reason"]],
         since=row["since"],
         deadline=row["deadline"],
         attempt=AttemptId(row["attempt_id"]) if row["attempt_id"] else None,
-        fallback=State(row["fallback"]) if row["fallback"] else None,
-        attempt_reason=Reason(row["attempt_reason"]) if row["attempt_reason"] else None,
+        fallback=_STATES[row["fallback"]] if row["fallback"] else None,
+        attempt_reason=_REASONS[row["attempt_reason"]],
         unavailable=row["unavailable"],
         failed_since=row["failed_since"],
         position=row["position"],

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_letters import DeadLetterCode
-from service.kafka.cloudevents import BadRecord, CloudEvent, Header, constant_headers, from_record, to_headers
+from service.kafka.cloudevents import BadRecord, CloudEvent, Header, constant_headers, context_headers, from_record
 
 NOW = datetime(2026, 11, 24, 8, 30, 0, 123456, tzinfo=UTC)
 SCHEMA = "https://regrant.example/schemas/connector.state.v1.schema.json"
@@ -50,17 +50,17 @@ def expected_event(data: bytes | None) -> CloudEvent:
 
 
 def our_headers(*, tombstone: bool = False) -> list[Header]:
-    return to_headers(
-        constant_headers("io.regrant.connector.state.v1", SCHEMA, tombstone=tombstone),
-        id="acme.qbo-1:7",
+    context = context_headers(
         source="/regrant/tenants/acme",
         subject="acme.qbo-1",
-        time=NOW,
+        time=NOW.isoformat(),
         sequence=7,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         correlation_id="e-0",
         causation_id="e-1",
     )
+    constants = constant_headers("io.regrant.connector.state.v1", SCHEMA, tombstone=tombstone)
+    return [*constants, ("ce_id", b"acme.qbo-1:7"), *context]
 
 
 def kafka_key(message: sdk.KafkaMessage) -> bytes:
@@ -138,10 +138,9 @@ def test_a_tombstone_has_all_attributes_and_no_value() -> None:
 
 
 def test_the_sequences_of_a_connector_sort_as_strings_as_they_do_as_numbers() -> None:
-    constants = constant_headers("t", SCHEMA)
-
     def sequence(version: int) -> bytes:
-        return dict(to_headers(constants, id="i", source="s", subject="c", time=NOW, sequence=version))["ce_sequence"]
+        written = context_headers(source="s", subject="c", time=NOW.isoformat(), sequence=version)
+        return dict(written)["ce_sequence"]
 
     assert sequence(2) < sequence(10) < sequence(100_000)
 

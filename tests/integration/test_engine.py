@@ -7,17 +7,20 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from aiokafka import ConsumerRecord
 
 from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, Shard, TenantId
 from schemas.lifecycle import ActorKind, Ignored, Outcome, Refused, State
 from schemas.reasons import Reason
 from schemas.records import ConnectorState, Evidence, ProviderError, Transition
 from service.engine.door import Chunk, Engine
-from service.engine.fold import Record, Unreadable, Work
+from service.engine.fold import Unreadable, Work
 from service.engine.submission import Actor, Judgement, Submission
+from service.store.log import Logged
 from service.store.migrate import migrate
+from service.store.partitions import FenceLost, OffsetMove
 from service.store.pool import Pool, open_pool
-from service.store.shards import FenceLost, OffsetMove, claim_partition, unpublished
+from service.store.postgres import PostgresStore
 from statemachine import Rules
 from statemachine.inputs import Disconnect, Input, Register, StartReauth, SyncFailed, SyncSucceeded
 
@@ -46,7 +49,8 @@ async def running(dsn: str) -> AsyncIterator[Engine]:
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
         await migrate(connection, shards=SHARDS)
-    engine = Engine(pool, shards=SHARDS, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
+    store = PostgresStore(pool, dsn)
+    engine = Engine(store, shards=SHARDS, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
     task = asyncio.create_task(engine.run())
     try:
         yield engine
@@ -84,6 +88,11 @@ def by_host(input_: Input, tenant: str | None = None) -> Submission:
     return Submission(input=input_, actor=HOST, tenant=TenantId(tenant) if tenant else None)
 
 
+def pool_of(engine: Engine) -> Pool:
+    assert isinstance(engine.store, PostgresStore)
+    return engine.store.pool
+
+
 async def versions(pool: Pool, name: str = "c1") -> list[int]:
     rows = await pool.fetch(
         "select t.version from transition t join connector c on c.id = t.connector where connector_id = $1"
@@ -102,6 +111,7 @@ async def test_a_transition_is_one_version_one_row_and_one_record_as_the_contrac
         2,
     )
     entries = [e async for e in _log(engine)]
+    assert isinstance(entries[1], Logged)
     assert [entry.version for entry in entries] == [1, 2]
     told = Transition.model_validate_json(entries[1].record)
     assert (told.from_, told.to, told.reason, told.connector.failed_since) == (
@@ -114,10 +124,9 @@ async def test_a_transition_is_one_version_one_row_and_one_record_as_the_contrac
 
 
 async def _log(engine: Engine):  # type: ignore[no-untyped-def]
-    async with engine.pool.acquire() as connection:
-        for shard in range(SHARDS):
-            for entry in await unpublished(connection, Shard(shard), 0, 1000):
-                yield entry
+    for shard in range(SHARDS):
+        for entry in await engine.store.unpublished(Shard(shard), 0, 1000):
+            yield entry
 
 
 async def test_inputs_of_one_connector_from_many_callers_at_once_leave_no_gap_and_no_double(engine: Engine) -> None:
@@ -125,7 +134,7 @@ async def test_inputs_of_one_connector_from_many_callers_at_once_leave_no_gap_an
     inputs = [failed(minute=m) if m % 2 else succeeded(minute=m) for m in range(1, 60)]
     receipts = await asyncio.gather(*(engine.submit(by_host(i)) for i in inputs))
     moved = sum(receipt.outcome is Outcome.TRANSITION for receipt in receipts)
-    assert await versions(engine.pool) == list(range(1, moved + 2))
+    assert await versions(pool_of(engine)) == list(range(1, moved + 2))
 
 
 async def test_two_engines_on_one_database_keep_versions_whole(database: str, engine: Engine) -> None:
@@ -137,7 +146,7 @@ async def test_two_engines_on_one_database_keep_versions_whole(database: str, en
         ]
         receipts = await asyncio.gather(*tasks)
         moved = sum(receipt.outcome is Outcome.TRANSITION for receipt in receipts)
-        assert await versions(engine.pool) == list(range(1, moved + 2))
+        assert await versions(pool_of(engine)) == list(range(1, moved + 2))
 
 
 async def test_a_connector_of_another_tenant_is_unknown(engine: Engine) -> None:
@@ -151,7 +160,7 @@ async def test_an_ignored_input_is_kept_with_why_for_the_history(engine: Engine)
     await engine.submit(by_host(succeeded(minute=5)))
     receipt = await engine.submit(by_host(failed(minute=4)))
     assert (receipt.outcome, receipt.why) == (Outcome.IGNORED, Ignored.OLDER_RUN)
-    note = await engine.pool.fetchrow("select outcome, why, reason from note")
+    note = await pool_of(engine).fetchrow("select outcome, why, reason from note")
     assert dict(note or {}) == {"outcome": "ignored", "why": "older_run", "reason": "token_refused"}
 
 
@@ -159,15 +168,15 @@ async def test_a_failure_that_passes_is_counted_and_kept_but_not_published(engin
     await engine.submit(by_host(register()))
     receipt = await engine.submit(by_host(failed(reason=Reason.RATE_LIMITED)))
     assert (receipt.connector.state, receipt.connector.transient_failures) == (State.HEALTHY, 1)
-    assert await versions(engine.pool) == [1]
-    assert await engine.pool.fetchval("select reason from note") == "rate_limited"
+    assert await versions(pool_of(engine)) == [1]
+    assert await pool_of(engine).fetchval("select reason from note") == "rate_limited"
 
 
 async def test_an_attempt_is_opened_with_its_transition(engine: Engine) -> None:
     await engine.submit(by_host(register()))
     attempt = AttemptId(uuid4())
     await engine.submit(by_host(StartReauth(connector=ConnectorId("c1"), attempt=attempt)))
-    row = await engine.pool.fetchrow("select * from attempt")
+    row = await pool_of(engine).fetchrow("select * from attempt")
     assert row is not None
     assert (row["attempt_id"], row["completion"], row["ended_at"]) == (attempt, "host", None)
 
@@ -180,10 +189,16 @@ def records(*inputs: Input | None, first: int = 0, topic: str = "in", partition:
     return [
         Work(
             by_host(input_) if input_ is not None else Unreadable("malformed", "not JSON"),
-            record=Record(topic, partition, first + i, b"k", b"\x00raw", [("h", b"\xff")]),
+            record=record(topic, partition, first + i),
         )
         for i, input_ in enumerate(inputs)
     ]
+
+
+def record(topic: str, partition: int, offset: int) -> ConsumerRecord:
+    return ConsumerRecord(
+        topic, partition, offset, 0, 0, b"k", b"\x00raw", None, 1, 4, (("h", b"\xff"), ("null", None))
+    )
 
 
 def chunk(works: list[Work], *, epoch: int, first: int = 0) -> Chunk:
@@ -192,16 +207,15 @@ def chunk(works: list[Work], *, epoch: int, first: int = 0) -> Chunk:
 
 
 async def claimed(engine: Engine) -> int:
-    async with engine.pool.acquire() as connection:
-        return (await claim_partition(connection, "in", 0)).epoch
+    return (await engine.store.claim_partition("in", 0)).epoch
 
 
 async def test_the_consumed_offset_is_stored_with_what_it_caused(engine: Engine) -> None:
     one = chunk(records(register(), failed()), epoch=await claimed(engine))
     await engine.consume(one)
     await one.stored
-    assert await engine.pool.fetchval("select next_offset from input_partition") == 2
-    assert await versions(engine.pool) == [1, 2]
+    assert await pool_of(engine).fetchval("select next_offset from input_partition") == 2
+    assert await versions(pool_of(engine)) == [1, 2]
 
 
 async def test_a_batch_that_is_delivered_again_changes_nothing(engine: Engine) -> None:
@@ -210,8 +224,8 @@ async def test_a_batch_that_is_delivered_again_changes_nothing(engine: Engine) -
         one = chunk(records(register(), failed()), epoch=epoch)
         await engine.consume(one)
         await one.stored
-    assert await versions(engine.pool) == [1, 2]
-    assert await engine.pool.fetchval("select count(*) from note") == 0
+    assert await versions(pool_of(engine)) == [1, 2]
+    assert await pool_of(engine).fetchval("select count(*) from note") == 0
 
 
 async def test_a_zombie_of_an_older_epoch_loses_at_the_fence(engine: Engine) -> None:
@@ -221,7 +235,7 @@ async def test_a_zombie_of_an_older_epoch_loses_at_the_fence(engine: Engine) -> 
     await engine.consume(zombie)
     with pytest.raises(FenceLost):
         await zombie.stored
-    assert await engine.pool.fetchval("select count(*) from connector") == 0
+    assert await pool_of(engine).fetchval("select count(*) from connector") == 0
 
 
 async def test_a_chunk_that_is_read_again_by_the_next_epoch_isnt_stored_beside_its_former_reading(
@@ -234,18 +248,22 @@ async def test_a_chunk_that_is_read_again_by_the_next_epoch_isnt_stored_beside_i
     with pytest.raises(FenceLost):
         await older.stored
     await newer.stored
-    assert await versions(engine.pool) == [1, 2]
-    assert await engine.pool.fetchval("select count(*) from note") == 0
+    assert await versions(pool_of(engine)) == [1, 2]
+    assert await pool_of(engine).fetchval("select count(*) from note") == 0
 
 
 async def test_a_record_that_cant_be_read_is_a_dead_letter_and_hinders_nobody(engine: Engine) -> None:
     one = chunk(records(register(), None, failed()), epoch=await claimed(engine))
     await engine.consume(one)
     await one.stored
-    letter = await engine.pool.fetchrow("select * from dead_letter")
+    letter = await pool_of(engine).fetchrow("select * from dead_letter")
     assert letter is not None
-    assert (letter["record_value"], letter["header_values"], letter["code"]) == (b"\x00raw", [b"\xff"], "malformed")
-    assert await versions(engine.pool) == [1, 2]
+    assert (letter["record_value"], letter["header_values"], letter["code"]) == (
+        b"\x00raw",
+        [b"\xff", None],
+        "malformed",
+    )
+    assert await versions(pool_of(engine)) == [1, 2]
 
 
 async def test_a_record_that_the_database_itself_refuses_is_buried_alone(engine: Engine) -> None:
@@ -253,16 +271,16 @@ async def test_a_record_that_the_database_itself_refuses_is_buried_alone(engine:
     one = chunk(records(register(), register("c2"), poison, failed("c2")), epoch=await claimed(engine))
     await engine.consume(one)
     await one.stored
-    assert await engine.pool.fetch("select code, record_offset from dead_letter") == [("broken", 2)]
-    assert (await versions(engine.pool), await versions(engine.pool, "c2")) == ([1], [1, 2])
-    assert await engine.pool.fetchval("select next_offset from input_partition") == 4
+    assert await pool_of(engine).fetch("select code, record_offset from dead_letter") == [("broken", 2)]
+    assert (await versions(pool_of(engine)), await versions(pool_of(engine), "c2")) == ([1], [1, 2])
+    assert await pool_of(engine).fetchval("select next_offset from input_partition") == 4
 
 
 async def test_a_refused_command_is_a_dead_letter_with_its_reason(engine: Engine) -> None:
     one = chunk(records(failed("nobody")), epoch=await claimed(engine))
     await engine.consume(one)
     await one.stored
-    assert await engine.pool.fetchval("select code from dead_letter") == "unknown_connector"
+    assert await pool_of(engine).fetchval("select code from dead_letter") == "unknown_connector"
 
 
 async def test_generations_never_go_back_and_older_ones_are_stale(engine: Engine) -> None:

@@ -10,6 +10,15 @@ create type connector_trigger as enum (
     'verify_expired', 'sync_expired', 'reminder_due', 'disconnect', 'delete'
 );
 
+-- Ends a statement that must store all or nothing, by an error of ours: RG001 the fence is lost, RG002 a connector was
+-- changed since it was read.
+create function regrant_require(holds boolean, code text) returns void language plpgsql as $$
+begin
+    if not holds then
+        raise exception 'regrant: %', code using errcode = code;
+    end if;
+end $$;
+
 -- One row a shard: the next number of its log, and how far the log was published. Locking it makes its holder the
 -- shard's one writer, so that `seq` order is commit order.
 create table shard (
@@ -75,8 +84,9 @@ create table transition (
     reason        text,
     step          text,
     attempt_id    uuid,
-    record        json              not null,  -- the data of the transition's record, as published
-    sync_request  json,                        -- the data of the sync request's record, where one was made
+    -- JSON, as published, kept as text: one encoder makes it, and reading it again at each insert costs as much as the row
+    record        text              not null,  -- the data of the transition's record
+    sync_request  text,                        -- the data of the sync request's record, where one was made
     trace         json,
     primary key (shard, seq, at)
 ) partition by range (at);
@@ -93,7 +103,8 @@ create table note (
     reason      text,
     attempt_id  uuid,
     actor       json              not null,
-    evidence    json
+    evidence    json,
+    cause       text                           -- the id of the event that said it
 ) partition by range (at);
 
 create index note_connector on note (connector, at);

@@ -1,0 +1,255 @@
+"""The one transaction that writes connectors: a batch of decisions, set based, fenced, all or nothing.
+
+Nothing but the store itself imports this module. What most batches need is one statement, which is its own transaction:
+a round trip. The rest, which people cause, adds statements around it. Locks are taken in one order everywhere: new
+connectors, input partitions, shards, connectors (each sorted), then the rows that hang on them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from schemas.ids import ConnectorId, Shard
+from service.store.batch import Batch, Conflict, Loaded
+from service.store.consequences import carry_out
+from service.store.log import CHANNEL, DeadLetter, Entry
+from service.store.partitions import FenceLost, OffsetMove, position
+from service.store.pool import Connection
+from service.store.rows import CHANGING, COLUMNS, changing_values_of, connector_of, values_of
+from statemachine.connector import Connector
+
+# Reading.
+
+LOAD = """
+select clock.now, wanted.id as wanted, c.*
+from (select clock_timestamp() as now) clock
+left join unnest($1::text[]) as wanted (id) on true
+left join connector c on c.connector_id = wanted.id
+"""
+
+
+async def load(connection: Connection, ids: dict[ConnectorId, Shard]) -> tuple[datetime, dict[ConnectorId, Loaded]]:
+    """The connectors named, and the database's time. One that doesn't exist is loaded as absent, of the shard given."""
+    rows = await connection.fetch(LOAD, list(ids))
+    loaded = {}
+    for row in rows:
+        if row["wanted"] is None:
+            continue  # none was named: only the time was asked for
+        id_ = ConnectorId(row["wanted"])
+        if row["id"] is None:
+            loaded[id_] = Loaded(None, 0, ids[id_], Connector(id_))
+        else:
+            loaded[id_] = Loaded(row["id"], row["revision"], Shard(row["shard"]), connector_of(row))
+    return rows[0]["now"], loaded
+
+
+# Writing: each statement takes its rows as one array a column.
+
+_NAMES = ", ".join(f'"{name}"' for name, _ in COLUMNS)
+_ARRAYS = ", ".join(f"${i}::{type_}[]" for i, (_, type_) in enumerate(COLUMNS, start=3))
+
+# New connectors; one that somebody else registered meanwhile is missing from the answer.
+INSERT_CONNECTORS = f"""
+insert into connector (connector_id, shard, {_NAMES})
+select * from unnest($1::text[], $2::int[], {_ARRAYS})
+on conflict (connector_id) do nothing
+returning id, connector_id
+"""  # noqa: S608 - built from this module's own constants
+
+_FIRST = 24  # the parameter of the first column that may change
+_CHANGING = ", ".join(f'"{name}"' for name, _ in CHANGING)
+_CHANGED = ", ".join(f'change."{name}"' for name, _ in CHANGING)
+_CHANGED_ARRAYS = ", ".join(f"${i}::{type_}[]" for i, (_, type_) in enumerate(CHANGING, start=_FIRST))
+
+# The batch. Its parts, in the order in which they lock and run:
+# - moved: the fence. It moves the consumed offsets, and finds no row for a stale owner or a repeat.
+# - allotted: locks the shards in order and allots log numbers: from here to the commit this transaction is their one
+#   writer. The watermarks of these shards move with it.
+# - changed: the connectors, only as they were read: the revision is the optimistic lock. Sorted, against deadlocks.
+# - logged: the transitions, `nth` in their shard's part of this batch.
+# Where the fence or a revision doesn't hold, `regrant_require` raises, and nothing of it was stored.
+STORE = f"""
+with moved as (
+    update input_partition p set next_offset = m.next_offset
+    from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+        as m (topic, partition, epoch, first_offset, next_offset)
+    where p.topic = m.topic and p.partition = m.partition and p.owner_epoch = m.epoch and p.next_offset = m.first_offset
+    returning p.partition
+),
+allotted as (
+    update shard s set
+        next_seq = s.next_seq + l.n,
+        published_seq = case when s.relay_epoch = l.epoch then greatest(s.published_seq, l.published)
+            else s.published_seq end
+    from (
+        select w.* from unnest($6::int[], $7::int[], $8::bigint[], $9::bigint[]) as w (shard, n, epoch, published)
+        join shard on shard.shard = w.shard order by w.shard for update of shard
+    ) l
+    where s.shard = l.shard and (select count(*) from moved) >= 0
+    returning s.shard, s.next_seq - l.n as first
+),
+changed as (
+    update connector set ({_CHANGING}, revision) = ({_CHANGED}, connector.revision + 1)
+    from (
+        select * from unnest($22::bigint[], $23::bigint[], {_CHANGED_ARRAYS}) as c (id, revision, {_CHANGING})
+        order by id
+    ) change
+    where connector.id = change.id and connector.revision = change.revision and (select count(*) from allotted) >= 0
+    returning connector.id
+),
+logged as (
+    insert into transition (
+        shard, seq, at, connector, version, from_state, to_state, trigger, reason, step, attempt_id, record,
+        sync_request, trace
+    )
+    select t.shard, a.first + t.nth, $10, t.connector, t.version, t.from_state, t.to_state, t.trigger, t.reason, t.step,
+        t.attempt_id, t.record, t.sync_request, t.trace
+    from unnest(
+        $11::int[], $12::int[], $13::bigint[], $14::bigint[], $15::connector_state[], $16::connector_state[],
+        $17::connector_trigger[], $18::text[], $19::text[], $20::uuid[], $21::text[], ${_FIRST + len(CHANGING)}::text[],
+        ${_FIRST + len(CHANGING) + 1}::json[]
+    ) as t (
+        shard, nth, connector, version, from_state, to_state, trigger, reason, step, attempt_id, record, sync_request,
+        trace
+    )
+    join allotted a on a.shard = t.shard
+)
+select
+    regrant_require((select count(*) from moved) = cardinality($1), 'RG001'),
+    regrant_require((select count(*) from changed) = cardinality($22), 'RG002'),
+    case when ${_FIRST + len(CHANGING) + 2}::text <> '' then pg_notify('{CHANNEL}', ${_FIRST + len(CHANGING) + 2}) end,
+    array(select array[shard, first] from allotted) as allotted
+"""  # noqa: S608 - built from this module's own constants
+FENCE_LOST, STALE_REVISION = "RG001", "RG002"
+
+INSERT_NOTES = """
+insert into note (at, connector, outcome, trigger, why, reason, attempt_id, actor, evidence, cause)
+select * from unnest(
+    $1::timestamptz[], $2::bigint[], $3::text[], $4::connector_trigger[], $5::text[], $6::text[], $7::uuid[],
+    $8::json[], $9::json[], $10::text[]
+)
+"""
+
+INSERT_DEAD_LETTER = """
+insert into dead_letter (
+    shard, seq, at, topic, partition, record_offset, record_key, record_value, header_names, header_values, code, detail
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+"""
+
+
+async def store(connection: Connection, batch: Batch, now: datetime) -> None:
+    """Stores a batch, whole or not at all, and numbers the entries of its log.
+
+    Raises `Conflict`, `FenceLost` or `LeasesLost`, after which nothing was stored, or what asyncpg raises, after which
+    the batch may have been stored: try it again, the fence and the revisions tell.
+    """
+    new = [c for c in batch.changed if c.pk is None]
+    if not (new or batch.notes or batch.dead_letters or batch.consequences):
+        await _store(connection, batch, now, batch.pks)
+        return
+    async with connection.transaction():
+        pks = batch.pks | await _insert_connectors(connection, new)
+        await _store(connection, batch, now, pks)
+        await _insert_notes(connection, batch, pks)
+        for letter in batch.dead_letters:
+            await _insert_dead_letter(connection, letter)
+        await carry_out(connection, batch.consequences, pks)
+
+
+async def _store(connection: Connection, batch: Batch, now: datetime, pks: dict[ConnectorId, int]) -> None:
+    by_shard: dict[Shard, list[Entry]] = defaultdict(list)
+    for transition in batch.transitions:
+        by_shard[transition.shard].append(transition)
+        transition.seq = len(by_shard[transition.shard]) - 1
+    for letter in batch.dead_letters:
+        by_shard[letter.shard].append(letter)
+    old = [c for c in batch.changed if c.pk is not None]
+    offsets = _columns(((m.topic, m.partition, m.epoch, m.first, m.next_) for m in batch.offsets), 5)
+    shards = _columns(_shards(batch, by_shard), 4)
+    *logged, sync_requests, traces = _columns(
+        (
+            (
+                t.shard,
+                t.seq,
+                pks[t.connector],
+                t.version,
+                t.from_state,
+                t.to_state,
+                t.trigger,
+                t.reason,
+                t.step,
+                t.attempt_id,
+                t.record,
+                t.sync_request,
+                t.trace,
+            )
+            for t in batch.transitions
+        ),
+        13,
+    )
+    changed = _columns(((o.pk, o.revision, *changing_values_of(o.connector)) for o in old), 2 + len(CHANGING))
+    wake = ",".join(map(str, batch.wake))
+    try:
+        row = await connection.fetchrow(STORE, *offsets, *shards, now, *logged, *changed, sync_requests, traces, wake)
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == FENCE_LOST:
+            raise FenceLost(batch.offsets) from None
+        if error.sqlstate == STALE_REVISION:
+            raise Conflict from None
+        raise
+    assert row is not None
+    for shard, first in row["allotted"] or ():
+        for seq, entry in enumerate(by_shard[Shard(shard)], start=first):
+            entry.seq = seq
+
+
+def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:  # Any: of each column's own type
+    """Rows as columns; so many empty ones where there is no row."""
+    return list(zip(*rows, strict=True)) or [()] * width
+
+
+def _shards(batch: Batch, by_shard: dict[Shard, list[Entry]]) -> Iterable[tuple[int, int, int, int]]:
+    """The shards that the batch writes to: how many numbers each needs, and how far it is published."""
+    published = {w.shard: w for w in batch.watermarks}
+    for shard, entries in by_shard.items():
+        watermark = published.get(shard)
+        yield shard, len(entries), watermark.epoch if watermark else -1, watermark.seq if watermark else 0
+
+
+async def lost_moves(connection: Connection, moves: Sequence[OffsetMove]) -> list[OffsetMove]:
+    """Which of these moves the fence refuses."""
+    lost = []
+    for move in moves:
+        at = await position(connection, move.topic, move.partition)
+        if (at.epoch, at.at) != (move.epoch, move.first):
+            lost.append(move)
+    return lost
+
+
+async def _insert_connectors(connection: Connection, new: Sequence[Loaded]) -> dict[ConnectorId, int]:
+    if not new:
+        return {}
+    rows = [(n.connector.id, n.shard, *values_of(n.connector)) for n in new]
+    inserted = await connection.fetch(INSERT_CONNECTORS, *zip(*sorted(rows), strict=True))
+    if len(inserted) != len(new):
+        raise Conflict
+    return {ConnectorId(row["connector_id"]): row["id"] for row in inserted}
+
+
+async def _insert_notes(connection: Connection, batch: Batch, pks: dict[ConnectorId, int]) -> None:
+    if not batch.notes:
+        return
+    rows = (
+        (n.at, pks[n.connector], n.outcome, n.trigger, n.why, n.reason, n.attempt_id, n.actor, n.evidence, n.cause)
+        for n in batch.notes
+    )
+    await connection.execute(INSERT_NOTES, *zip(*rows, strict=True))
+
+
+async def _insert_dead_letter(connection: Connection, d: DeadLetter) -> None:
+    names, values = [name for name, _ in d.headers], [value for _, value in d.headers]
+    where = (d.shard, d.seq, d.at, d.topic, d.partition, d.offset)
+    await connection.execute(INSERT_DEAD_LETTER, *where, d.key, d.value, names, values, d.code, d.detail)
