@@ -18,7 +18,7 @@ from service.engine.submission import (
     ReportedFailure,
     Submission,
 )
-from service.store.batch import Batch, Loaded, LoggedTransition, Note
+from service.store.batch import Batch, Changed, Loaded, LoggedTransition, Note
 from service.store.consequences import (
     AttemptEnded,
     AttemptOpened,
@@ -102,7 +102,7 @@ def fold(
     for id_, after in now_is.items():
         if after is not before[id_]:
             was = loaded[id_]
-            batch.changed.append(Loaded(was.pk, was.revision, was.shard, after))
+            batch.changed.append(Changed(was.pk, was.revision, was.shard, was.connector, after))
     return batch, receipts
 
 

@@ -25,6 +25,17 @@ class Loaded:
     connector: Connector
 
 
+@dataclass(slots=True)
+class Changed:
+    """A connector as it was read and as it shall be."""
+
+    pk: int | None
+    revision: int
+    shard: Shard
+    before: Connector
+    after: Connector
+
+
 @dataclass(slots=True, kw_only=True)
 class LoggedTransition(Logged):
     """A row of the log, with what it is looked for by."""
@@ -61,8 +72,8 @@ class Batch:
     offsets: list[OffsetMove] = field(default_factory=list)
     pks: dict[ConnectorId, int] = field(default_factory=dict)
     """Of every connector that was loaded and exists."""
-    changed: list[Loaded] = field(default_factory=list)
-    """Each connector once, as it shall be; `revision` is the one that was read."""
+    changed: list[Changed] = field(default_factory=list)
+    """Each connector once."""
     transitions: list[LoggedTransition] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """A connector as a row: its columns, and the way there and back."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -9,66 +9,88 @@ from schemas.lifecycle import State
 from schemas.reasons import Reason
 from statemachine.connector import Account, Connector
 
-CHANGING: tuple[tuple[str, str], ...] = (
-    ("name", "text"),
+Column: TypeAlias = tuple[str, str]
+"""Its name and its type."""
+
+# What the outcomes of syncs change: nearly all batches change nothing else.
+BY_SYNCS: tuple[Column, ...] = (
     ("state", "connector_state"),
     ("version", "bigint"),
-    ("account_id", "text"),
-    ("account_name", "text"),
-    ("generation", "int"),
     ("reason", "text"),
     ("since", "timestamptz"),
     ("deadline", "timestamptz"),
-    ("attempt_id", "uuid"),
-    ("fallback", "connector_state"),
-    ("attempt_reason", "text"),
-    ("unavailable", "int"),
     ("failed_since", "timestamptz"),
     ("position", "text"),
     ("last_run", "timestamptz"),
     ("last_success", "timestamptz"),
-    ("swapped", "timestamptz"),
     ("transient_failures", "int"),
     ("sync_asks", "int"),
     ("reminders", "int"),
 )
-COLUMNS: tuple[tuple[str, str], ...] = (("tenant_id", "text"), ("provider", "text"), *CHANGING)
+# What people change: attempts, credentials, names.
+BY_PEOPLE: tuple[Column, ...] = (
+    ("name", "text"),
+    ("account_id", "text"),
+    ("account_name", "text"),
+    ("generation", "int"),
+    ("attempt_id", "uuid"),
+    ("fallback", "connector_state"),
+    ("attempt_reason", "text"),
+    ("unavailable", "int"),
+    ("swapped", "timestamptz"),
+)
+CHANGING = (*BY_SYNCS, *BY_PEOPLE)
+COLUMNS: tuple[Column, ...] = (("tenant_id", "text"), ("provider", "text"), *CHANGING)
+
+Values: TypeAlias = tuple[Any, ...]
+"""One value a column, of the column's type."""
 
 
-_STATES = {state.value: state for state in State}
-_REASONS: dict[str | None, Reason | None] = {None: None, **{reason.value: reason for reason in Reason}}
-
-
-def values_of(c: Connector) -> tuple[Any, ...]:  # Any: one value a column, of the column's type
-    """The connector's values, in the order of `COLUMNS`."""
-    return (c.tenant, c.provider, *changing_values_of(c))
-
-
-def changing_values_of(c: Connector) -> tuple[Any, ...]:  # Any: likewise
-    """The values that an input may change once the connector is registered, in the order of `CHANGING`."""
+def by_syncs(c: Connector) -> Values:
+    """The connector's values, in the order of `BY_SYNCS`."""
     return (
-        c.name,
         c.state,
         c.version,
-        c.account.id if c.account else None,
-        c.account.name if c.account else None,
-        c.generation,
         c.reason,
         c.since,
         c.deadline,
-        c.attempt,
-        c.fallback,
-        c.attempt_reason,
-        c.unavailable,
         c.failed_since,
         c.position,
         c.last_run,
         c.last_success,
-        c.swapped,
         c.transient_failures,
         c.sync_asks,
         c.reminders,
     )
+
+
+def by_people(c: Connector) -> Values:
+    """The connector's values, in the order of `BY_PEOPLE`."""
+    return (
+        c.name,
+        c.account.id if c.account else None,
+        c.account.name if c.account else None,
+        c.generation,
+        c.attempt,
+        c.fallback,
+        c.attempt_reason,
+        c.unavailable,
+        c.swapped,
+    )
+
+
+def changing(c: Connector) -> Values:
+    """The values that an input may change once the connector is registered, in the order of `CHANGING`."""
+    return (*by_syncs(c), *by_people(c))
+
+
+def values_of(c: Connector) -> Values:
+    """The connector's values, in the order of `COLUMNS`."""
+    return (c.tenant, c.provider, *changing(c))
+
+
+_STATES = {state.value: state for state in State}
+_REASONS: dict[str | None, Reason | None] = {None: None, **{reason.value: reason for reason in Reason}}
 
 
 def connector_of(row: asyncpg.Record) -> Connector:
