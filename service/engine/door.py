@@ -7,55 +7,36 @@ makes batches: they form by themselves while the last commit runs. A queue is bo
 
 import asyncio
 import random
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import asyncpg
 import structlog
 
 from schemas.ids import ConnectorId, Shard
 from service.engine.fold import Unreadable, Work, fold
+from service.engine.queue import Chunk, Queue, moves, settle, split, take
 from service.engine.signals import Signal
 from service.engine.submission import Busy, LeaseLost, ProviderPort, Receipt, Submission
 from service.engine.tail import Tail
 from service.store.batch import Batch, Conflict
 from service.store.consequences import LeasesLost, VerificationWanted
 from service.store.log import Entry
-from service.store.partitions import FenceLost, OffsetMove
+from service.store.partitions import FenceLost
 from service.store.pool import TRANSIENT
 from service.store.port import Store
 from statemachine import Rules
 
 log = structlog.get_logger()
 
-BATCH_CAP = 500
-"""Inputs a transaction: 200-500 is where a round trip no longer counts and a batch is still short."""
 CALLERS_CAP = 1000
 """Callers' inputs that may wait in a shard's queue."""
 ANSWER_LIMIT_S = 8.0
 """How long a caller waits for a database that is away."""
 CHUNKS_CAP = 4
 """Chunks of records that may wait in a shard's queue."""
-
-
-@dataclass(eq=False, slots=True)
-class Chunk:
-    """Consecutive inputs of one partition, read by the owner of an epoch."""
-
-    move: OffsetMove
-    works: Sequence[Work]
-    stored: "asyncio.Future[None]"
-
-
-@dataclass(slots=True)
-class _Queue:
-    """What waits for a shard."""
-
-    callers: deque[Work] = field(default_factory=deque)
-    chunks: deque[Chunk] = field(default_factory=deque)
-    filled: asyncio.Event = field(default_factory=asyncio.Event)
-    drained: asyncio.Event = field(default_factory=asyncio.Event)
+UNKNOWN_TRIES = 5
+"""How often a batch is tried again after an error of the database that isn't known to pass."""
 
 
 class Engine:
@@ -74,7 +55,7 @@ class Engine:
         self.rules = rules
         self.shard_of = shard_of
         self._providers = providers
-        self._queues = {Shard(shard): _Queue() for shard in range(shards)}
+        self._queues = {Shard(shard): Queue() for shard in range(shards)}
         self.tails: dict[Shard, Tail] = {shard: Tail() for shard in self._queues}
         """What was just added to each shard's log, for the relay."""
         self.job_wanted = Signal()
@@ -121,10 +102,10 @@ class Engine:
             for shard, queue in self._queues.items():
                 tasks.create_task(self._work(queue), name=f"shard-{shard}")
 
-    async def _work(self, queue: _Queue) -> None:
+    async def _work(self, queue: Queue) -> None:
         while True:
             await queue.filled.wait()
-            works, chunks = _take(queue)
+            works, chunks = take(queue)
             if not works and not chunks:
                 queue.filled.clear()
                 continue
@@ -132,7 +113,7 @@ class Engine:
 
     async def _process(self, callers: list[Work], chunks: list[Chunk]) -> None:
         """Stores a batch, however often it takes, and answers everybody in it."""
-        pause = 0.05
+        pause, unknown = 0.05, 0
         while callers or chunks:
             try:
                 await self._store(callers, chunks)
@@ -143,24 +124,22 @@ class Engine:
                 chunks = await self._without_lost(chunks, lost)
             except LeasesLost as lost:
                 callers = _without_leases(callers, lost.jobs)
-            except ValueError as error:
-                await self._isolate(callers, chunks, error)  # asyncpg's word for a value that it can't encode
-                return
-            except TRANSIENT as error:
+            except Exception as error:
+                unknown += not isinstance(error, TRANSIENT)
+                if _speaks_of_the_data(error) or unknown > UNKNOWN_TRIES:
+                    await self._isolate(callers, chunks, error)
+                    return
                 log.warning("database_unavailable", error=type(error).__name__)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, 2)
                 callers = [work for work in callers if work.answer is not None and not work.answer.done()]
-            except Exception as error:
-                await self._isolate(callers, chunks, error)
-                return
 
     async def _store(self, callers: Sequence[Work], chunks: Sequence[Chunk]) -> None:
         works = [*callers, *(work for chunk in chunks for work in chunk.works)]
         ids = {id_: self.shard_of(id_) for work in works if (id_ := work.connector) is not None}
         now, loaded = await self.store.load(ids)
         batch, receipts = fold(works, loaded, now, self.rules, self._providers)
-        batch.offsets = _moves(chunks)
+        batch.offsets = moves(chunks)
         logged = _by_shard(batch)
         batch.wake = [shard for shard in logged if shard not in self.relayed]
         batch.watermarks = [mark for shard in logged if (mark := self.tails[shard].published) is not None]
@@ -171,7 +150,7 @@ class Engine:
             if work.answer is not None and receipt is not None and not work.answer.done():
                 work.answer.set_result(receipt)
         for chunk in chunks:
-            _settle(chunk)
+            settle(chunk)
 
     def _tell(self, batch: Batch, logged: dict[Shard, list[Entry]]) -> None:
         for shard, entries in logged.items():
@@ -192,7 +171,7 @@ class Engine:
                 return chunks  # the next try loses at the same fence, and asks again
             if at.epoch == chunk.move.epoch and at.at >= chunk.move.next_:
                 self._wake_relays()  # what it logged is in nobody's tail
-                _settle(chunk)
+                settle(chunk)
             elif not chunk.stored.done():
                 chunk.stored.set_exception(FenceLost([chunk.move]))
         return ours
@@ -221,12 +200,22 @@ class Engine:
             await self._process([], [Chunk(chunk.move, poison, chunk.stored)])
 
     async def _one_by_one(self, chunk: Chunk) -> None:
-        for part in _split(chunk):
+        for part in split(chunk):
             await self._process([], [part])
             if (error := part.stored.exception()) is not None:
                 chunk.stored.set_exception(error)
                 return
-        _settle(chunk)
+        settle(chunk)
+
+
+def _speaks_of_the_data(error: Exception) -> bool:
+    """Whether an input is to blame. The database's other errors may pass, known to us or not: they bury nothing.
+
+    `ValueError` is asyncpg's word for a value that it can't encode.
+    """
+    of_the_database = isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, *TRANSIENT))
+    data = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError)
+    return isinstance(error, data) or not of_the_database
 
 
 def _by_shard(batch: Batch) -> dict[Shard, list[Entry]]:
@@ -237,61 +226,6 @@ def _by_shard(batch: Batch) -> dict[Shard, list[Entry]]:
     for letter in batch.dead_letters:
         logged[letter.shard].append(letter)
     return logged
-
-
-def _take(queue: _Queue) -> tuple[list[Work], list[Chunk]]:
-    """What the next batch holds: callers first, then whole chunks up to the cap."""
-    works: list[Work] = []
-    while queue.callers and len(works) < BATCH_CAP:
-        work = queue.callers.popleft()
-        if work.answer is not None and not work.answer.done():
-            works.append(work)
-    chunks: list[Chunk] = []
-    size = len(works)
-    while queue.chunks and (size == 0 or size + len(queue.chunks[0].works) <= BATCH_CAP):
-        if not _follows(queue.chunks[0].move, chunks):
-            break
-        chunk = queue.chunks.popleft()
-        chunks.append(chunk)
-        size += len(chunk.works)
-    queue.drained.set()
-    return works, chunks
-
-
-def _follows(move: OffsetMove, chunks: Sequence[Chunk]) -> bool:
-    """Whether a chunk may share a batch with these. One that was read again after its partition was claimed anew
-    must not: under the new epoch's fence the older reading's inputs would be stored beside their own repeats.
-    """
-    earlier = [c.move for c in chunks if (c.move.topic, c.move.partition) == (move.topic, move.partition)]
-    return not earlier or (earlier[-1].epoch, earlier[-1].next_) == (move.epoch, move.first)
-
-
-def _moves(chunks: Sequence[Chunk]) -> list[OffsetMove]:
-    """One move a partition: its chunks follow one another."""
-    moves: dict[tuple[str, int], OffsetMove] = {}
-    for chunk in chunks:
-        move = chunk.move
-        earlier = moves.get((move.topic, move.partition))
-        first = earlier.first if earlier else move.first
-        moves[move.topic, move.partition] = OffsetMove(move.topic, move.partition, move.epoch, first, move.next_)
-    return list(moves.values())
-
-
-def _split(chunk: Chunk) -> list[Chunk]:
-    """One chunk an input, with the same bounds in all."""
-    parts, first = [], chunk.move.first
-    for i, work in enumerate(chunk.works):
-        assert work.record is not None
-        next_ = chunk.move.next_ if i == len(chunk.works) - 1 else work.record.offset + 1
-        move = OffsetMove(chunk.move.topic, chunk.move.partition, chunk.move.epoch, first, next_)
-        parts.append(Chunk(move, [work], asyncio.get_running_loop().create_future()))
-        first = next_
-    return parts
-
-
-def _settle(chunk: Chunk) -> None:
-    if not chunk.stored.done():
-        chunk.stored.set_result(None)
 
 
 def _without_leases(callers: Sequence[Work], jobs: set[int]) -> list[Work]:

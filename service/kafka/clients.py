@@ -1,18 +1,24 @@
 """Kafka clients as this service needs them, from its settings."""
 
+import asyncio
 import ssl
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from service.settings.model import Kafka
 
+log = structlog.get_logger()
+
 LARGEST_REQUEST = 5 * 1024 * 1024
 """A dead letter of 4 MiB with room around it. A producer's own default of 16 KiB a batch would refuse most appends."""
 TRANSACTION_TIMEOUT_MS = 30_000
+STOP_LIMIT_S = 10.0
 
 
 def make_consumer(kafka: Kafka) -> AIOKafkaConsumer:
@@ -43,6 +49,15 @@ def make_producer(kafka: Kafka, transactional_id: str) -> AIOKafkaProducer:
         linger_ms=0,
         request_timeout_ms=20_000,
     )
+
+
+async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stops a client; one whose broker is away would flush or leave its group for ever, and is left after a while."""
+    try:
+        async with asyncio.timeout(STOP_LIMIT_S):
+            await client.stop()
+    except (KafkaError, TimeoutError) as error:
+        log.warning("kafka_client_left", client=type(client).__name__, error=type(error).__name__)
 
 
 def make_admin(kafka: Kafka) -> AIOKafkaAdminClient:

@@ -6,20 +6,24 @@ Kafka's own committed offset follows, for lag tools.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas import channels
 from schemas.ids import Shard
-from service.engine.door import Chunk, Engine
+from service.engine.door import Engine
 from service.engine.fold import Unreadable, Work
+from service.engine.queue import Chunk
 from service.engine.submission import Submission
+from service.kafka.clients import stop
 from service.kafka.cloudevents import BadRecord
 from service.kafka.decode import decode
+from service.kafka.watch import ConsumerStalled, Positions, follow_offsets, watch
 from service.store.partitions import FenceLost, OffsetMove
 from service.store.pool import TRANSIENT
 
@@ -59,30 +63,47 @@ class Consumer:
         self._owner_changed = owner_changed
         self._held: dict[TopicPartition, _Held] = {}
         self._unclaimed: set[TopicPartition] = set()
+        self._stored: dict[TopicPartition, int] = {}
+        """The offsets that Kafka is still to be told."""
 
     async def run(self) -> None:
-        """Consumes until cancelled; a consumer that breaks is made anew."""
+        """Consumes until cancelled; a consumer that breaks, or stalls, is made anew."""
         pause = 0.2
         while True:
             consumer = self._make_consumer()
             try:
                 await consumer.start()
-                consumer.subscribe(
-                    [self._prefix + channel.topic for channel in channels.INPUTS], listener=_Listener(self)
+                consumer.subscribe(self._topics(), listener=_Listener(self))
+                await _first_of(
+                    self._read(consumer),
+                    follow_offsets(consumer, self._stored),
+                    watch(consumer, partial(self._positions, consumer)),
                 )
-                await self._read(consumer)
-            except (KafkaError, *TRANSIENT) as error:
+            except (KafkaError, ConsumerStalled, *TRANSIENT) as error:
                 log.warning("consumer_restarts", error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
             finally:
                 self._drop(set(self._held) | self._unclaimed)
-                await consumer.stop()
+                await stop(consumer)
+
+    def _topics(self) -> list[str]:
+        return [self._prefix + channel.topic for channel in channels.INPUTS]
+
+    async def _positions(self, consumer: AIOKafkaConsumer) -> Positions:
+        """Where reading should go on by itself: what isn't held up by our own database.
+
+        Without any partition the group may have forgotten us: then it is where the database says that others are.
+        """
+        if self._held or self._unclaimed:
+            return {partition: held.next_offset for partition, held in self._held.items() if not held.in_flight}
+        partitions = [TopicPartition(t, p) for t in self._topics() for p in consumer.partitions_for_topic(t) or ()]
+        return {p: (await self._engine.store.position(p.topic, p.partition)).at for p in partitions}
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             await self._claim(consumer)
-            await self._settle(consumer)
+            self._settle(consumer)
             fetched = await consumer.getmany(timeout_ms=50, max_records=FETCH_CAP)
             for partition, records in fetched.items():
                 held = self._held.get(partition)
@@ -119,9 +140,8 @@ class Consumer:
             consumer.pause(partition)
         await self._engine.consume(chunk)
 
-    async def _settle(self, consumer: AIOKafkaConsumer) -> None:
+    def _settle(self, consumer: AIOKafkaConsumer) -> None:
         """Follows up what was stored: Kafka's own offset, room for more, and partitions that were lost."""
-        stored: dict[TopicPartition, int] = {}
         for partition, held in list(self._held.items()):
             while held.in_flight and held.in_flight[0].stored.done():
                 chunk = held.in_flight.pop(0)
@@ -129,15 +149,9 @@ class Consumer:
                     log.info("partition_lost", topic=partition.topic, partition=partition.partition)
                     self._reclaim(consumer, partition)
                     break
-                stored[partition] = chunk.move.next_
+                self._stored[partition] = chunk.move.next_
             if len(held.in_flight) < IN_FLIGHT_CAP and partition in consumer.paused():
                 consumer.resume(partition)
-        mine = {partition: offset for partition, offset in stored.items() if partition in consumer.assignment()}
-        if mine:
-            try:
-                await consumer.commit(mine)
-            except (CommitFailedError, IllegalStateError, KafkaError) as error:
-                log.info("offsets_not_followed", error=type(error).__name__)  # only lag tools read them
 
     def _reclaim(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
         """Somebody else claimed it: if the group still gives it to us, claim it back and read again."""
@@ -163,6 +177,19 @@ class Consumer:
     def _tell(self) -> None:
         sync_events = self._prefix + channels.SYNC_EVENTS.topic
         self._owner_changed({Shard(p.partition) for p in self._held if p.topic == sync_events})
+
+
+async def _first_of(*coroutines: Coroutine[object, object, None]) -> None:
+    """Runs all until the first ends, then cancels the others. Raises what that one raised."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _seen(stored: "asyncio.Future[None]") -> None:

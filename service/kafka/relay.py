@@ -8,7 +8,8 @@ atomicity: a record of an aborted one is a true fact all the same.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -18,6 +19,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.ids import Shard
 from service.engine.tail import Tail
+from service.kafka.clients import stop
 from service.kafka.published import Publication, Published
 from service.store.log import Entry, Watermark
 from service.store.partitions import Position
@@ -31,6 +33,10 @@ PUBLISH_CAP = 1000
 FENCED_PAUSE_S = 1.0
 SAVE_AFTER_S = 0.2
 """How long the log must be quiet before the watermark is saved by itself; else the next batch takes it along."""
+SAVE_LIMIT_S = 5.0
+"""How long a relay that is told to stop may take over what it has begun."""
+PUBLISH_LIMIT_S = 30.0
+"""A producer that takes longer is stuck (aiokafka #1017): a new one takes its place."""
 POLL_S = 1.0
 """How often the log is looked at without a signal: what another process committed is usually notified."""
 
@@ -76,25 +82,34 @@ class Relay:
             log.info("relay_fenced", shard=self.shard)
         finally:
             self.tail.follow(None)
-            await producer.stop()
+            await stop(producer)
 
     async def _follow(self, producer: AIOKafkaProducer, position: Position) -> None:
         """Publishes until somebody else has taken the shard over."""
         at = saved = position.at
-        while True:
-            entries = self.tail.take(at, PUBLISH_CAP)
-            if not entries and self.tail.must_read():
-                entries = await self._read(at)
-            if entries:
-                await self._publish(producer, entries)
-                at = entries[-1].seq
-                self.tail.published = Watermark(self.shard, position.epoch, at)
-            elif not await self.tail.grew(SAVE_AFTER_S if at > saved else POLL_S):
-                if at > saved and not await self.store.move_watermark(self.shard, position.epoch, at):
-                    log.info("relay_replaced", shard=self.shard)
-                    return
-                saved = at
-                self.tail.wake()
+        try:
+            while True:
+                entries = self.tail.take(at, PUBLISH_CAP)
+                if not entries and self.tail.must_read():
+                    entries = await self._read(at)
+                if entries:
+                    told_to_stop = await _to_its_end(self._publish(producer, entries))
+                    at = entries[-1].seq
+                    self.tail.published = Watermark(self.shard, position.epoch, at)
+                    if told_to_stop:
+                        raise asyncio.CancelledError
+                elif not await self.tail.grew(SAVE_AFTER_S if at > saved else POLL_S):
+                    if at > saved and not await self.store.move_watermark(self.shard, position.epoch, at):
+                        log.info("relay_replaced", shard=self.shard)
+                        return
+                    saved = at
+                    self.tail.wake()
+        except asyncio.CancelledError:
+            if at > saved:  # else the next relay would publish it again
+                with suppress(*TRANSIENT):
+                    async with asyncio.timeout(SAVE_LIMIT_S):
+                        await self.store.move_watermark(self.shard, position.epoch, at)
+            raise
 
     async def _read(self, after: int) -> list[Entry]:
         try:
@@ -108,11 +123,30 @@ class Relay:
 
     async def _publish(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> None:
         records = [record for entry in entries for record in self.publication.records_of(entry)]
-        async with producer.transaction():
+        async with asyncio.timeout(PUBLISH_LIMIT_S):
+            # Never aborted by us: whoever fails here gets a new producer, whose start ends the transaction.
+            await producer.begin_transaction()
             sent = []
             for topic, batch in _batches(producer, records):
                 sent.append(await producer.send_batch(batch, topic, partition=int(self.shard)))
             await asyncio.gather(*sent)
+            await producer.commit_transaction()
+
+
+async def _to_its_end(publishing: Coroutine[object, object, None]) -> bool:
+    """Lets what is being published end when we are cancelled: an open transaction would hold up its readers.
+
+    Returns whether we were; raises what the publishing raises, `CancelledError` where it doesn't end in time.
+    """
+    task = asyncio.ensure_future(publishing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=SAVE_LIMIT_S)
+        task.cancel()
+        await task
+        return True
+    return False
 
 
 def _batches(producer: AIOKafkaProducer, records: Sequence[Published]) -> list[tuple[str, BatchBuilder]]:
@@ -125,8 +159,7 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Published]) -> list[t
             batch = producer.create_batch()
             open_[record.topic] = batch
             batches.append((record.topic, batch))
-            if not _fits(batch, record):
-                raise RecordTooLarge(record.topic, len(record.value or b""))
+            _fits(batch, record)  # an empty batch takes any record
     for _, batch in batches:
         batch.close()
     return batches
@@ -135,10 +168,3 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Published]) -> list[t
 def _fits(batch: BatchBuilder, record: Published) -> bool:
     appended = batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
     return appended is not None
-
-
-class RecordTooLarge(Exception):
-    """A record is larger than a producer's batch: raise `max_batch_size`, and the topic's `max.message.bytes`."""
-
-    def __init__(self, topic: str, size: int) -> None:
-        super().__init__(f"{size} bytes for {topic}")

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from aiokafka import ConsumerRecord
 
@@ -13,9 +14,11 @@ from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, Shard, T
 from schemas.lifecycle import ActorKind, Ignored, Outcome, Refused, State
 from schemas.reasons import Reason
 from schemas.records import ConnectorState, Evidence, ProviderError, Transition
-from service.engine.door import Chunk, Engine
+from service.engine.door import Engine
 from service.engine.fold import Unreadable, Work
+from service.engine.queue import Chunk
 from service.engine.submission import Actor, Judgement, Submission
+from service.store.batch import Batch
 from service.store.log import Logged
 from service.store.migrate import migrate
 from service.store.partitions import FenceLost, OffsetMove
@@ -274,6 +277,28 @@ async def test_a_record_that_the_database_itself_refuses_is_buried_alone(engine:
     assert await pool_of(engine).fetch("select code, record_offset from dead_letter") == [("broken", 2)]
     assert (await versions(pool_of(engine)), await versions(pool_of(engine), "c2")) == ([1], [1, 2])
     assert await pool_of(engine).fetchval("select next_offset from input_partition") == 4
+
+
+class UnknownTrouble(PostgresStore):
+    """A store that fails three times with an error of the database that nobody knows to pass."""
+
+    failures = 3
+
+    async def store(self, batch: Batch, now: datetime) -> None:
+        if type(self).failures > 0:
+            type(self).failures -= 1
+            raise asyncpg.InternalServerError("cache lookup failed")
+        await PostgresStore.store(self, batch, now)
+
+
+async def test_an_error_of_the_database_that_nobody_knows_buries_no_record(engine: Engine) -> None:
+    epoch = await claimed(engine)
+    engine.store = UnknownTrouble(pool_of(engine), "")
+    one = chunk(records(register(), failed()), epoch=epoch)
+    await engine.consume(one)
+    await one.stored
+    assert await versions(pool_of(engine)) == [1, 2]
+    assert await pool_of(engine).fetchval("select count(*) from dead_letter") == 0
 
 
 async def test_a_refused_command_is_a_dead_letter_with_its_reason(engine: Engine) -> None:
