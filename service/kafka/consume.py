@@ -46,6 +46,10 @@ class _Held:
     next_offset: int
     in_flight: list[Chunk] = field(default_factory=list)
 
+    def is_stored(self) -> bool:
+        """Whether nothing that was read waits for the database."""
+        return all(chunk.stored.done() for chunk in self.in_flight)
+
 
 class Consumer:
     """Reads the input topics into the engine until cancelled."""
@@ -96,7 +100,7 @@ class Consumer:
         Without any partition the group may have forgotten us: then it is where the database says that others are.
         """
         if self._held or self._unclaimed:
-            return {partition: held.next_offset for partition, held in self._held.items() if not held.in_flight}
+            return {partition: held.next_offset for partition, held in self._held.items() if held.is_stored()}
         partitions = [TopicPartition(t, p) for t in self._topics() for p in consumer.partitions_for_topic(t) or ()]
         return {p: (await self._engine.store.position(p.topic, p.partition)).at for p in partitions}
 

@@ -16,7 +16,9 @@ log = structlog.get_logger()
 FOLLOW_EVERY_S = 1.0
 CHECK_EVERY_S = 5.0
 STALLED_AFTER_S = 20.0
-"""Longer than any fetch or rebalance takes."""
+"""Longer than any fetch takes."""
+FORGOTTEN_AFTER_S = 60.0
+"""Longer than a group takes to rebalance, in which nobody has a partition."""
 ASK_LIMIT_S = 10.0
 
 Positions = Mapping[TopicPartition, int]
@@ -44,7 +46,8 @@ async def follow_offsets(consumer: AIOKafkaConsumer, stored: dict[TopicPartition
 async def watch(consumer: AIOKafkaConsumer, positions: Callable[[], Awaitable[Positions]]) -> None:
     """Raises `ConsumerStalled` once a position has stood still in front of records for too long.
 
-    `positions` tells where reading should go on by itself; a broker that can't be asked is no verdict.
+    `positions` tells where reading should go on by itself: the consumer's own, or, while it has no partition, the
+    whole group's. A broker that can't be asked is no verdict.
     """
     clock = asyncio.get_running_loop().time
     stands: dict[TopicPartition, tuple[int, float]] = {}
@@ -57,7 +60,8 @@ async def watch(consumer: AIOKafkaConsumer, positions: Callable[[], Awaitable[Po
             partition: stands[partition] if stands.get(partition, (-1,))[0] == offset else (offset, now)
             for partition, offset in behind.items()
         }
-        if any(now - since >= STALLED_AFTER_S for _, since in stands.values()):
+        patience = STALLED_AFTER_S if consumer.assignment() else FORGOTTEN_AFTER_S
+        if any(now - since >= patience for _, since in stands.values()):
             raise ConsumerStalled
 
 
