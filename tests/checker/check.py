@@ -76,7 +76,7 @@ async def _consumed(connection: asyncpg.Connection, topics: Topics) -> bool:
     rows = await connection.fetch("select topic, partition, next_offset from input_partition")
     offsets = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     for topic in INPUTS:
-        for partition in await topics.partitions(topic):
-            if offsets.get((topics.prefix + topic, partition), 0) < await topics.end(topic, partition):
+        for part in await topics.parts(topic):
+            if offsets.get((part.topic, part.partition), 0) < part.end:
                 return False
     return True

@@ -1,6 +1,6 @@
 """Every record of the input topics against what it caused: I10, I11, and of I6 what dead letters tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from tests.checker.ledger import BY_NOTE, BY_TRANSITION, DELIVERED, Connector, L
 from tests.checker.lifecycle import DELETED, TAKEN_OFF
 from tests.checker.reading import UNREADABLE, Event, Unreadable, read
 from tests.checker.report import Report
-from tests.checker.topics import INPUTS, Topics
+from tests.checker.topics import INPUTS, Part, Topics
 
 CLOCK_SKEW = timedelta(seconds=30)
 """A run further in the future than this counts as begun by then: a wrong clock mustn't silence what follows."""
@@ -21,8 +21,8 @@ async def check_inputs(topics: Topics, ledger: Ledger, report: Report, *, must_b
     reader = Inputs(topics, ledger, report, must_be_consumed)
     committed = await topics.committed()
     for topic in INPUTS:
-        for partition in await topics.partitions(topic):
-            await reader.partition(topic, partition, committed)
+        for part in await topics.parts(topic):
+            await reader.part(topic, part, committed)
     reader.end()
 
 
@@ -40,17 +40,16 @@ class Inputs:
     buried: list[tuple[int, str]] = field(default_factory=list)
     """Events that are dead letters and changed their connector, unless they were delivered twice."""
 
-    async def partition(self, topic: str, partition: int, committed: dict[tuple[str, int], int]) -> None:
-        name = (self.topics.prefix + topic, partition)
-        where = f"{name[0]}[{partition}]"
-        consumed, end = self.ledger.offsets.get(name, 0), await self.topics.end(topic, partition)
-        if consumed > end:
-            self.report.violated("I10", where, f"a consumed offset up to {end}, the topic's end", consumed)
+    async def part(self, topic: str, part: Part, committed: Mapping[tuple[str, int], int]) -> None:
+        name = (part.topic, part.partition)
+        consumed = self.ledger.offsets.get(name, 0)
+        if consumed > part.end:
+            self.report.violated("I10", str(part), f"a consumed offset up to {part.end}, the topic's end", consumed)
         if committed.get(name, 0) > consumed:
-            self.report.violated("I10", where, f"Kafka's committed offset up to {consumed}", committed[name])
-        self.begins[name] = await self.topics.begin(topic, partition)
+            self.report.violated("I10", str(part), f"Kafka's committed offset up to {consumed}", committed[name])
+        self.begins[name] = part.begin
         unread = 0
-        async for record in self.topics.records(topic, partition):
+        async for record in self.topics.records(part):
             if record.offset < consumed:
                 self._consumed(topic, record)
             else:
@@ -58,7 +57,7 @@ class Inputs:
                 self._not_consumed(topic, record)
         self.report.counts["inputs not consumed yet"] += unread
         if unread and self.must_be_consumed:
-            self.report.violated("I10", where, "every record consumed in time", f"{unread} that aren't")
+            self.report.violated("I10", str(part), "every record consumed in time", f"{unread} that aren't")
 
     def end(self) -> None:
         """After the last partition."""
@@ -156,9 +155,11 @@ def _silent(event: Event, connector: Connector, record: ConsumerRecord) -> str |
     """Why an event of a sync may have left nothing behind: it was observed. `None` where it may not."""
     if event.word.trigger not in ("sync_started", "sync_succeeded", "sync_failed"):
         return None
+    written = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    if event.generation is not None and _is_of_another_credential(event.generation, connector, written):
+        return None  # which is ignored, with a note
     if event.word.trigger == "sync_started":
         return "silent: a sync's start"
-    written = datetime.fromtimestamp(record.timestamp / 1000, UTC)
     if connector.last_run is not None and min(event.run, written + CLOCK_SKEW) <= connector.last_run:
         return "silent: a run that is known, or an older one"
     if connector.swapped is not None and written <= connector.swapped:
@@ -168,6 +169,12 @@ def _silent(event: Event, connector: Connector, record: ConsumerRecord) -> str |
     return None
 
 
+def _is_of_another_credential(generation: int, connector: Connector, written: datetime) -> bool:
+    """Whether the event named a credential that wasn't in use: an older one after the swap, or one never issued."""
+    swapped_before = connector.swapped is not None and connector.swapped < written
+    return generation > connector.reached or (generation < connector.reached and swapped_before)
+
+
 def _was_there(connector: Connector, at: datetime) -> bool:
     return connector.began is not None and connector.began < at
 
@@ -175,14 +182,10 @@ def _was_there(connector: Connector, at: datetime) -> bool:
 def _read(topic: str, record: ConsumerRecord) -> tuple[Event | None, str]:
     """The event, or the code of why it can't be read."""
     try:
-        return read(topic, record.key, record.value, _headers(record.headers)), ""
+        return read(topic, record.key, record.value, record.headers), ""
     except Unreadable as why:
         assert why.code in UNREADABLE
         return None, why.code
-
-
-def _headers(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
-    return [(name, value) for name, value in headers]
 
 
 def _where(record: ConsumerRecord) -> str:

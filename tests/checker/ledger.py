@@ -38,6 +38,8 @@ class Connector:
     last_run: datetime | None
     swapped: datetime | None
 
+    reached: int = 0
+    """The highest generation in its log."""
     first: int = 1
     """The version that the log begins with: 1, unless old parts of the log were dropped."""
     began: datetime | None = None

@@ -115,6 +115,7 @@ class Reader:
         if self._account is not None and account != self._account:
             self._report.violated("I8", where, f"account {self._account}, pinned before", account)
         self._generation, self._account = generation, account
+        connector.reached = max(connector.reached, generation)
         if version == connector.version and (generation, account) != (connector.generation, connector.account):
             seen = f"generation {connector.generation}, account {connector.account}"
             self._report.violated("I8", connector.id, f"generation {generation}, account {account}, by the log", seen)

@@ -24,11 +24,11 @@ async def check_published(topics: Topics, ledger: Ledger, report: Report) -> Non
 
 async def _transitions(topics: Topics, ledger: Ledger, report: Report) -> None:
     begins_late = False
-    for partition in await topics.partitions(TRANSITIONS):
-        begins_late |= await topics.begin(TRANSITIONS, partition) > 0
+    for part in await topics.parts(TRANSITIONS):
+        begins_late |= part.begin > 0
         newest: dict[str, int] = {}
         """The highest version of each connector that this partition has shown."""
-        async for record in topics.records(TRANSITIONS, partition):
+        async for record in topics.records(part):
             report.counts["published transitions"] += 1
             known = _known(record, "connector.transition.v1", ledger, report)
             if known is None:
@@ -55,9 +55,9 @@ async def _transitions(topics: Topics, ledger: Ledger, report: Report) -> None:
 
 async def _requests(topics: Topics, ledger: Ledger, report: Report) -> None:
     begins_late = False
-    for partition in await topics.partitions(SYNC_REQUESTS):
-        begins_late |= await topics.begin(SYNC_REQUESTS, partition) > 0
-        async for record in topics.records(SYNC_REQUESTS, partition):
+    for part in await topics.parts(SYNC_REQUESTS):
+        begins_late |= part.begin > 0
+        async for record in topics.records(part):
             report.counts["published sync requests"] += 1
             known = _known(record, "sync.requested.v1", ledger, report)
             if known is None:
@@ -88,17 +88,17 @@ def _published(connector: Connector, ledger: Ledger, since: int) -> Iterator[int
 async def _states(topics: Topics, ledger: Ledger, report: Report) -> None:
     """I5: a reader of the compacted topic knows each connector's newest version."""
     missing = {one.id for one in ledger.by_pk.values() if one.state != DELETED}
-    for partition in await topics.partitions(STATES):
+    for part in await topics.parts(STATES):
         last: dict[str, tuple[int, int | None]] = {}
         """Key -> version and digest of the last record; no digest for a tombstone."""
-        async for record in topics.records(STATES, partition):
+        async for record in topics.records(part):
             report.counts["published states"] += 1
             known = _known(record, "connector.state.v1", ledger, report)
             if known is not None:
                 last[known[0].id] = known[1], _json_digest(record.value) if record.value is not None else None
         for id_, (version, value) in last.items():
             connector = ledger.by_id[id_]
-            if connector.shard == partition:  # else it is left from before the number of shards was changed
+            if connector.shard == part.partition:  # else it is left from before the number of shards was changed
                 missing.discard(id_)
                 _state(connector, version, value, ledger, report)
     for id_ in missing:
@@ -122,9 +122,9 @@ def _state(connector: Connector, version: int, value: int | None, ledger: Ledger
 async def _dead_letters(topics: Topics, ledger: Ledger, report: Report) -> None:
     begins_late = False
     for topic in DEAD_LETTERS:
-        for partition in await topics.partitions(topic):
-            begins_late |= await topics.begin(topic, partition) > 0
-            async for record in topics.records(topic, partition):
+        for part in await topics.parts(topic):
+            begins_late |= part.begin > 0
+            async for record in topics.records(part):
                 report.counts["published dead letters"] += 1
                 _dead_letter(record, ledger, report)
     for (topic, partition, offset), letter in ledger.letters.items():

@@ -75,6 +75,8 @@ class Event:
     word: Word
     run: datetime
     """What orders the runs of a connector: when the run began, else when the event happened."""
+    generation: int | None
+    """The credential that the run used, where the host tells."""
 
 
 def read(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> Event:
@@ -92,7 +94,7 @@ def read(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -
     if at is None:
         raise Unreadable("schema")
     body = _body(word, data)
-    return Event(attributes["id"], connector, word, _run(body) or at)
+    return Event(attributes["id"], connector, word, _run(body) or at, body.get("generation"))
 
 
 # The envelope.

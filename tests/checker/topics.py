@@ -1,11 +1,13 @@
 """Reads topics from their beginning to where they end now, one partition at a time, and names what they are."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from tests.checker.reading import COMMANDS, SYNC_EVENTS
 
@@ -18,10 +20,27 @@ GROUP = "regrant"
 
 _FETCH = 5000
 _LARGEST_FETCH = 8 * 1024 * 1024
+_PATIENCE_S = 10.0
 
 
 class TopicMissing(Exception):
     """Kafka doesn't know a topic: is the prefix right?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A partition, and what it held when it was looked at."""
+
+    topic: str
+    """With the deployment's prefix."""
+    partition: int
+    begin: int
+    """The first offset that is still there."""
+    end: int
+    """The offset that the next record gets."""
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
 
 
 @dataclass(slots=True)
@@ -32,37 +51,38 @@ class Topics:
     _consumer: AIOKafkaConsumer
     _admin: AIOKafkaAdminClient
 
-    async def partitions(self, topic: str) -> list[int]:
-        known = (await self._consumer._client.fetch_all_metadata()).partitions_for_topic(self.prefix + topic)
+    async def parts(self, topic: str) -> list[Part]:
+        """The partitions of a topic as they are now."""
+        name = self.prefix + topic
+        known = (await self._consumer._client.fetch_all_metadata()).partitions_for_topic(name)
         if not known:
-            raise TopicMissing(self.prefix + topic)
-        return sorted(known)
-
-    async def begin(self, topic: str, partition: int) -> int:
-        """The first offset that is still there."""
-        at = TopicPartition(self.prefix + topic, partition)
-        return int((await self._consumer.beginning_offsets([at]))[at])
-
-    async def end(self, topic: str, partition: int) -> int:
-        """The offset that the next record gets."""
-        at = TopicPartition(self.prefix + topic, partition)
-        return int((await self._consumer.end_offsets([at]))[at])
+            raise TopicMissing(name)
+        at = [TopicPartition(name, partition) for partition in sorted(known)]
+        begins, ends = await self._consumer.beginning_offsets(at), await self._consumer.end_offsets(at)
+        return [Part(name, one.partition, begins[one], ends[one]) for one in at]
 
     async def committed(self) -> dict[tuple[str, int], int]:
         """The offsets that the workers' group has committed to Kafka; topics with their prefix."""
-        offsets = await self._admin.list_consumer_group_offsets(self.prefix + GROUP)
-        return {(at.topic, at.partition): known.offset for at, known in offsets.items()}
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                try:
+                    offsets = await self._admin.list_consumer_group_offsets(self.prefix + GROUP)
+                    return {(at.topic, at.partition): known.offset for at, known in offsets.items()}
+                except GroupCoordinatorNotAvailableError:  # a broker that never had a group makes its place first
+                    await asyncio.sleep(0.1)
 
-    async def records(self, topic: str, partition: int) -> AsyncIterator[ConsumerRecord]:
+    async def records(self, part: Part) -> AsyncIterator[ConsumerRecord]:
         """Every record of a partition, also of transactions that were aborted: it is a true fact all the same."""
-        at = TopicPartition(self.prefix + topic, partition)
-        end = await self.end(topic, partition)
+        at = TopicPartition(part.topic, part.partition)
+        if part.begin == part.end:
+            return
         self._consumer.assign([at])
-        await self._consumer.seek_to_beginning(at)
-        while await self._consumer.position(at) < end:
+        self._consumer.seek(at, part.begin)
+        while await self._consumer.position(at) < part.end:
             for record in (await self._consumer.getmany(at, timeout_ms=200, max_records=_FETCH)).get(at, ()):
-                if record.offset < end:
+                if record.offset < part.end:
                     yield record
+        self._consumer.unsubscribe()  # else its fetches hold up what is asked next
 
 
 @asynccontextmanager
@@ -71,7 +91,7 @@ async def opened(bootstrap: str, prefix: str) -> AsyncIterator[Topics]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=10,
         fetch_max_bytes=_LARGEST_FETCH,
         max_partition_fetch_bytes=_LARGEST_FETCH,
     )
