@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka import ConsumerRecord
 
+from tests.checker.envelope import Unreadable
 from tests.checker.ledger import BY_NOTE, BY_TRANSITION, DELIVERED, Connector, Ledger, Letter, cause_of, content_of
 from tests.checker.lifecycle import DELETED, TAKEN_OFF
-from tests.checker.reading import UNREADABLE, Event, Unreadable, read
+from tests.checker.reading import UNREADABLE, Event, read
 from tests.checker.report import Report
 from tests.checker.topics import INPUTS, Part, Topics
 

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 import orjson
@@ -112,17 +112,19 @@ class Forger:
 
 
 @pytest.fixture
-async def forger(log: Log, kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Forger]:
-    admin, producer = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap), None
+async def forger(log: Log, postgres_server: str, kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Forger]:
+    copy, (base, _, name) = f"copy_{uuid.uuid4().hex[:10]}", log.dsn.rpartition("/")
+    await administer(postgres_server, f"create database {copy} template {name}")
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     names = [channel.topic for channel in channels.CHANNELS] + [channel.dead_letters for channel in channels.INPUTS]
     await admin.start()
     await admin.create_topics([NewTopic(topic_prefix + name, 2, 1) for name in names])
     await admin.close()
     producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, linger_ms=0)
     await producer.start()
-    yield Forger(log, kafka_bootstrap, topic_prefix, producer)
+    yield Forger(replace(log, dsn=f"{base}/{copy}"), kafka_bootstrap, topic_prefix, producer)
     await producer.stop()
-    await administer(log.dsn, "delete from input_partition")
+    await administer(postgres_server, f"drop database {copy} with (force)")
 
 
 def found(report: Report) -> list[tuple[str, str, str]]:
@@ -203,14 +205,47 @@ async def test_a_forged_sync_request_is_found(forger: Forger) -> None:
 # Inputs, which nobody consumes here: the test says how far they were.
 
 
-async def consumed(forger: Forger, topic: str, value: bytes, **changed: bytes) -> None:
-    """An event of the living connector's sync, and the partition's offset beyond it."""
+async def produced(forger: Forger, topic: str, value: bytes, **changed: bytes) -> tuple[int, Headers]:
+    """An event of the living connector's sync, or what else `changed` makes of it; returns its offset and headers."""
     good = {"specversion": b"1.0", "id": b"e-1", "source": b"/s", "subject": LIVING.encode()}
     good |= {"type": b"io.regrant.sync.failed.v1", "time": b"2026-11-24T08:30:00Z"}
     headers = [(f"ce_{name}", raw) for name, raw in (good | changed).items()]
-    offset = await forger.send(topic, 0, changed.get("subject", LIVING.encode()), value, headers)
+    return await forger.send(topic, 0, changed.get("subject", LIVING.encode()), value, headers), headers
+
+
+async def consumed(forger: Forger, topic: str, value: bytes, **changed: bytes) -> None:
+    """The same, and the partition's offset beyond it."""
+    offset, _ = await produced(forger, topic, value, **changed)
     row = f"('{forger.prefix}{topic}', 0, {offset + 1})"
     await administer(forger.log.dsn, f"insert into input_partition (topic, partition, next_offset) values {row}")
+
+
+async def test_a_command_whose_repeat_is_refused_is_no_contradiction(forger: Forger) -> None:
+    await forger.rightly()
+    value = b'{"tenant_id": "t", "provider": "p", "name": "n", "connected": true}'
+    told = {"id": b"r-1", "subject": GONE.encode(), "type": b"io.regrant.connector.register.v1"}
+    await produced(forger, channels.COMMANDS.topic, value, **told)  # made the connector
+    offset, headers = await produced(forger, channels.COMMANDS.topic, value, **told)  # came after it was deleted
+    topic = forger.prefix + channels.COMMANDS.topic
+    connection = await asyncpg.connect(forger.log.dsn)
+    await connection.execute(
+        'update transition set trace = \'{"causationid": "r-1"}\''
+        " where version = 1 and connector = (select id from connector where connector_id = $1)",
+        GONE,
+    )
+    await connection.execute(
+        "with allotted as (update shard set next_seq = next_seq + 1 where shard = 0 returning next_seq - 1 as seq)"
+        " insert into dead_letter"
+        " select 0, seq, now(), $1, 0, $2, $3, $4, $5, $6, 'connector_deleted', '' from allotted",
+        *(topic, offset, GONE.encode(), value, [name for name, _ in headers], [raw for _, raw in headers]),
+    )
+    await connection.execute("insert into input_partition values ($1, 0, 1, $2)", topic, offset + 1)
+    await connection.close()
+
+    report = await forger.check()
+
+    assert found(report) == []
+    assert (report.counts["inputs made a transition"], report.counts["inputs dead letters"]) == (1, 1)
 
 
 async def test_an_input_that_was_consumed_and_caused_nothing_is_found(forger: Forger) -> None:

@@ -16,9 +16,10 @@ from service.kafka.decode import decode
 from statemachine.table import TABLE
 from tests import checker
 from tests.checker import lifecycle, reading, topics
+from tests.checker.envelope import Unreadable
 from tests.checker.ledger import content_of, digest_json
 from tests.checker.published import TOLD
-from tests.checker.reading import Event, Unreadable, read
+from tests.checker.reading import Event, read
 from tests.checker.report import SHOWN_CAP, Report
 from tests.unit.test_decode import BODIES, KINDS, REGISTER, Record, command, event, structured_event
 
