@@ -33,6 +33,8 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.quorum.voters={voters}
 log.dirs={data}
 auto.create.topics.enable=false
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
 message.max.bytes={largest}
 replica.fetch.max.bytes={largest}
 group.initial.rebalance.delay.ms=0
@@ -72,6 +74,15 @@ class Node:
     controller_port: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One node's place in a cluster of several, whose addresses are agreed on before any of them starts."""
+
+    node: Node
+    voters: tuple[Node, ...]
+    cluster: str
+
+
 def server_properties(node: Node, voters: Sequence[Node], data: Path) -> str:
     """The properties of one node among `voters`, itself included; internal topics are kept on all of them."""
     return _PROPERTIES.format(
@@ -85,15 +96,18 @@ def server_properties(node: Node, voters: Sequence[Node], data: Path) -> str:
 
 
 class EmbeddedKafka:
-    """One Apache Kafka node on the loopback address, with its data in a folder of its own."""
+    """One Apache Kafka node on the loopback address, with its data in a folder of its own; alone, or at its `seat`."""
 
-    def __init__(self, supervisor: Supervisor, name: str = "kafka", *, progress: Progress = silent) -> None:
+    def __init__(
+        self, supervisor: Supervisor, name: str = "kafka", *, progress: Progress = silent, seat: Seat | None = None
+    ) -> None:
         self._supervisor = supervisor
         self._folder = supervisor.folder / name
         self._log = supervisor.folder / f"{name}.log"
         self._progress = progress
         self._child: subprocess.Popen[bytes] | None = None
-        self._node = _node()
+        self._seat = seat
+        self._node = seat.node if seat else _node()
         self._has_answered = False
 
     @property
@@ -117,7 +131,7 @@ class EmbeddedKafka:
                 await self._start(jars)
             except ChildFailed:
                 taken = PORT_TAKEN in self._log.read_bytes()[before:]
-                if is_last or self._has_answered or not taken:
+                if is_last or self._has_answered or self._seat or not taken:
                     raise
                 shutil.rmtree(self._folder)
                 self._node = _node()
@@ -156,12 +170,10 @@ class EmbeddedKafka:
     async def _format(self, jars: Path, properties: Path) -> None:
         self._folder.mkdir(parents=True)
         (self._folder / "log4j2.xml").write_text(_LOG4J)
-        properties.write_text(server_properties(self._node, [self._node], self._folder / "data"))
-        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        if cluster.startswith("-"):
-            cluster = "A" + cluster[1:]  # else the tool takes it for an option
+        seat = self._seat or Seat(self._node, (self._node,), cluster_id())
+        properties.write_text(server_properties(seat.node, seat.voters, self._folder / "data"))
         tool = [_java(), "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "kafka.tools.StorageTool"]
-        format_it = ["format", "-t", cluster, "-c", str(properties), "--ignore-formatted"]
+        format_it = ["format", "-t", seat.cluster, "-c", str(properties), "--ignore-formatted"]
         if await self._supervisor.run([*tool, *format_it], log=self._log) != 0:
             raise ChildFailed(f"Kafka's storage can't be formatted: {tail(self._log)}")
 
@@ -187,6 +199,12 @@ class EmbeddedKafka:
             return True
         finally:
             await admin.close()
+
+
+def cluster_id() -> str:
+    """A new cluster's id: 16 bytes in the alphabet of URLs."""
+    made = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+    return "A" + made[1:] if made.startswith("-") else made  # else the tool takes it for an option
 
 
 def _node() -> Node:

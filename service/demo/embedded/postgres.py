@@ -86,6 +86,12 @@ class EmbeddedPostgres:
             await self._supervisor.end(self._child, signal.SIGINT, STOP_TIMEOUT_S)
             self._child = None
 
+    async def crash(self) -> None:
+        """Stops the server at once, as `pg_ctl stop -m immediate` does: the next `start` recovers from the log."""
+        if self._child is not None:
+            await self._supervisor.end(self._child, signal.SIGQUIT, STOP_TIMEOUT_S)
+            self._child = None
+
     def kill(self) -> None:
         """Kills the server; `start` starts it again on its data."""
         assert self._child is not None
