@@ -130,7 +130,7 @@ class Load:
             case 0:
                 return Sent(good.topic, good.key, b'{"reason": ', good.headers)
             case 1:
-                return Sent(good.topic, good.key, b'{"reason": "it_hurts"}', good.headers)
+                return Sent(good.topic, good.key, b'{"started_at": "yesterday"}', good.headers)
             case 2:
                 changed = {**headers, "ce_type": b"io.regrant.sync.vanished.v1"}
                 return Sent(good.topic, good.key, good.value, list(changed.items()))

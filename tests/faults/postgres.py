@@ -69,6 +69,12 @@ class Standby(EmbeddedPostgres):
         return way
 
 
+def failover_dsn(primary: EmbeddedPostgres, standby: EmbeddedPostgres) -> str:
+    """One address for both: whoever takes writes is used."""
+    hosts = ",".join(server.dsn.split("@")[1].split("/")[0] for server in (primary, standby))
+    return f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+
+
 class SmallDisk(EmbeddedPostgres):
     """A server whose tables lie on a disk of `size_mb`, which can be filled and freed. It can't be restarted."""
 

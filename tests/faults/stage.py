@@ -15,6 +15,9 @@ from tests.faults.fleet import Fleet
 from tests.faults.load import Load
 from tests.faults.output import Output
 
+LINES_OF_A_LOG = 60
+"""What is shown of each process's log when a run fails."""
+
 Say: TypeAlias = Callable[[str], None]
 
 
@@ -101,4 +104,10 @@ async def staged(
         if service_dsn is not None:
             fleet.environment["REGRANT_DATABASE__DSN"] = service_dsn
         async with Load(bootstrap, prefix, seed=seed, connectors=connectors) as load:
-            yield Stage(fleet, load, random.Random(seed), say)
+            try:
+                yield Stage(fleet, load, random.Random(seed), say)
+            except Exception:
+                for process in fleet.processes:
+                    print(f"--- {process.log.name} ({process.child.pid}, running: {process.is_running})")
+                    print(process.said(LINES_OF_A_LOG))
+                raise

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from service.demo.embedded import EmbeddedPostgres, Supervisor
-from tests.faults.postgres import Primary, SmallDisk, Standby, until_it_answers
+from tests.faults.postgres import Primary, SmallDisk, Standby, failover_dsn, until_it_answers
 
 pytestmark = pytest.mark.slow
 
@@ -74,8 +74,3 @@ async def test_the_standby_has_every_commit_and_takes_over_by_the_same_address(s
     await until_it_answers(standby.dsn)
     await run(both, "insert into kept values ('y')")
     assert await count(standby.dsn) == 2
-
-
-def failover_dsn(primary: EmbeddedPostgres, standby: EmbeddedPostgres) -> str:
-    hosts = ",".join(server.dsn.split("@")[1].split("/")[0] for server in (primary, standby))
-    return f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
