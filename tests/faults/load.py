@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -87,6 +88,26 @@ class Load:
         """Says one new thing about each connector (or about a random `share` of them), and returns once it is there."""
         chosen = [id_ for id_ in self.expected if share >= 1 or self._random.random() < share]
         await self._send([record for id_ in chosen for record in self._say(id_)])
+
+    async def open_attempts(self, ids: Sequence[str]) -> None:
+        """Opens an attempt on each of these healthy connectors, which nobody will finish: it ends at its deadline."""
+        for id_ in ids:
+            self.expected[id_].version += 2
+        opened = [{"attempt_id": str(UUID(int=self._random.getrandbits(128), version=4))} for _ in ids]
+        message = channels.START_REAUTH
+        await self._send(
+            [self._record(channels.COMMANDS, message, id_, data) for id_, data in zip(ids, opened, strict=True)]
+        )
+
+    async def fail_and_be_reminded(self, ids: Sequence[str], reminders: int) -> None:
+        """Says that each of these healthy connectors fails; so many reminders follow, each at its deadline."""
+        failed = []
+        for id_ in ids:
+            connector = self.expected[id_]
+            connector.run += 1
+            failed.append(self._failed(id_, connector, Reason.TOKEN_REFUSED))
+            connector.version += reminders
+        await self._send(failed)
 
     def _say(self, id_: str) -> Iterable[Sent]:
         connector = self.expected[id_]

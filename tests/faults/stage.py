@@ -11,12 +11,15 @@ from typing import TypeAlias
 import asyncpg
 
 from service.demo.embedded import Supervisor
+from tests.checker import check
 from tests.faults.fleet import Fleet
 from tests.faults.load import Load
 from tests.faults.output import Output
 
 LINES_OF_A_LOG = 60
 """What is shown of each process's log when a run fails."""
+
+CHECK_PATIENCE_S = 30.0
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -77,6 +80,12 @@ class Stage:
         """Waits until all is stored and out. Returns the seconds."""
         return await self.until_all_is_stored(patience_s) + await self.until_all_is_out(patience_s)
 
+    async def holds(self) -> None:
+        """Has the checker read the database and the topics. Raises `Violation`."""
+        report = await check(self.fleet.dsn, self.fleet.bootstrap, self.fleet.prefix, wait_s=CHECK_PATIENCE_S)
+        if not report.holds:
+            raise Violation("the checker", list(report.lines()))
+
     async def _differences(self) -> list[str]:
         try:
             return await self.load.differences(self.fleet.dsn)
@@ -96,16 +105,23 @@ async def staged(
     rules: dict[str, str] | None = None,
     service_dsn: str | None = None,
     say: Say = nothing,
+    is_checked: bool = True,
 ) -> AsyncIterator[Stage]:
-    """A migrated stage without processes. `service_dsn` is how the service reaches the database, where it differs."""
+    """A migrated stage without processes; the checker has the last word, unless it shall not (`is_checked`).
+
+    `service_dsn` is how the service reaches the database, where it differs.
+    """
     with closing(Supervisor()) as supervisor:
         fleet = Fleet(supervisor, dsn, bootstrap, prefix, shards, rules or {})
         await fleet.migrate()
         if service_dsn is not None:
             fleet.environment["REGRANT_DATABASE__DSN"] = service_dsn
         async with Load(bootstrap, prefix, seed=seed, connectors=connectors) as load:
+            stage = Stage(fleet, load, random.Random(seed), say)
             try:
-                yield Stage(fleet, load, random.Random(seed), say)
+                yield stage
+                if is_checked:
+                    await stage.holds()
             except Exception:
                 for process in fleet.processes:
                     print(f"--- {process.log.name} ({process.child.pid}, running: {process.is_running})")

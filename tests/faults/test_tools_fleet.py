@@ -28,7 +28,7 @@ async def test_a_fleet_that_is_killed_frozen_and_drained_does_what_the_oracle_sa
 async def test_the_oracle_and_the_output_notice_what_is_missing(
     database: str, kafka_bootstrap: str, topic_prefix: str
 ) -> None:
-    async with staged(database, kafka_bootstrap, topic_prefix, seed=2, connectors=10) as stage:
+    async with staged(database, kafka_bootstrap, topic_prefix, seed=2, connectors=10, is_checked=False) as stage:
         worker = await stage.fleet.start()
         await stage.registered()
         await stage.until_all_is_out(20)
