@@ -1,0 +1,189 @@
+"""A warm process that is forked for every victim: it has imported everything before any event loop exists.
+
+Started as `python -m tests.faults.template SOCKET`. It takes orders, one JSON object a line, from that Unix socket, and
+says there which of its children ended. A child runs the service as `regrant serve --role all` does, takes orders of its
+own from the same address, and dies with whoever gave them.
+"""
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+import service.kafka.clients as kafka_clients
+from service import app
+from service.engine import jobs
+from service.oauth import tokens
+from service.settings import load
+from service.telemetry import set_up_logs
+from tests.faults.points import Point, find_points
+from tests.faults.tracer import When, die, unwatch, watch
+
+Order = dict[str, Any]  # Any: what JSON can hold
+
+POINTS = {point.name: point for point in find_points()}
+
+
+def hurry() -> None:
+    """Leases as short as a test's patience. Their length is no part of what is tested."""
+    jobs.LEASE = timedelta(seconds=1)
+    jobs.RENEW_EVERY_S = 0.3
+    tokens.REFRESH_LEASE = timedelta(seconds=1)
+
+
+def join_a_group_of_its_own() -> None:
+    """Kafka's coordinator would wait six seconds for a dead member. Who owns a partition is decided in Postgres."""
+    consumer = kafka_clients.AIOKafkaConsumer
+
+    def of_own_group(*topics: str, **given: Any) -> Any:
+        return consumer(*topics, **given | {"group_id": f"{given['group_id']}-{os.getpid()}"})
+
+    kafka_clients.AIOKafkaConsumer = of_own_group
+
+
+def main(address: str) -> None:
+    hurry()
+    join_a_group_of_its_own()
+    gc.collect()
+    gc.freeze()
+    orders = _connect(address, {"is": "template"})
+    woken, wake = socket.socketpair()
+    for end in (woken, wake):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    rest = b""
+    while True:
+        ready, _, _ = select.select([orders, woken], [], [])
+        if woken in ready:
+            woken.recv(4096)
+            _tell_the_dead(orders)
+        if orders not in ready:
+            continue
+        read = orders.recv(1 << 20)
+        if not read:
+            return
+        *lines, rest = (rest + read).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            if os.fork() == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for inherited in (orders, woken, wake):
+                    inherited.close()
+                os._exit(_be_a_victim(address, order))
+
+
+def _tell_the_dead(orders: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        orders.sendall(json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
+
+
+def _connect(address: str, who: Order) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(address)
+    connection.sendall(json.dumps(who).encode() + b"\n")
+    return connection
+
+
+# A child.
+
+
+def _be_a_victim(address: str, order: Order) -> int:
+    random.seed()
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ.update(order["environment"])
+    control = _Control(_connect(address, {"is": "victim", "number": order["number"], "pid": os.getpid()}))
+    if order.get("first"):
+        control.begin(order["first"])
+    try:
+        settings = load()
+        set_up_logs("info", "json")
+        uvloop.run(_serve(settings, control))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    finally:
+        control.report()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+async def _serve(settings: Any, control: "_Control") -> None:
+    asyncio.get_running_loop().add_reader(control.connection, control.read)
+    await app.serve(settings, "all")
+
+
+class _Control:
+    """What a child is told, and what it tells."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._rest = b""
+        self._seen: set[str] = set()
+
+    def read(self) -> None:
+        read = self.connection.recv(1 << 20)
+        if not read:
+            os._exit(1)  # nobody is left to be a victim for
+        *lines, self._rest = (self._rest + read).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            self.begin(order)
+            if order.get("report"):
+                self.report()
+            self._say({"obeyed": True})
+
+    def begin(self, order: Order) -> None:
+        match order:
+            case {"die_at": name, "when": when}:
+                watch([POINTS[name]], lambda point, now: self._die(point, now, when))
+            case {"record": True}:
+                self._seen.clear()
+                watch(POINTS.values(), self._note)
+            case {"report": True} | {"live": True}:
+                unwatch()
+
+    def report(self) -> None:
+        """Tells which points were passed; also at a process's own end, as far as somebody still listens."""
+        with contextlib.suppress(OSError):
+            self._say({"seen": sorted(self._seen)})
+
+    def _die(self, point: Point, now: When, when: When) -> None:
+        if now == when:
+            self._say({"reached": point.name})
+            die()
+
+    def _note(self, point: Point, now: When) -> None:
+        if now == "before":
+            self._seen.add(point.name)
+
+    def _say(self, told: Order) -> None:
+        self.connection.sendall(json.dumps(told).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    main(sys.argv[1])
