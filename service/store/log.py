@@ -137,7 +137,7 @@ def _dead_letter(shard: Shard, row: asyncpg.Record) -> DeadLetter:
         offset=row["record_offset"],
         key=row["record_key"],
         value=row["record_value"],
-        headers=list(zip(row["header_names"], row["header_values"], strict=True)),
+        headers=[(n.decode(), v) for n, v in zip(row["header_names"], row["header_values"], strict=True)],
         code=row["code"],
         detail=row["detail"],
     )

@@ -294,6 +294,6 @@ async def _insert_notes(connection: Connection, batch: Batch, pks: dict[Connecto
 
 
 async def _insert_dead_letter(connection: Connection, d: DeadLetter) -> None:
-    names, values = [name for name, _ in d.headers], [value for _, value in d.headers]
+    names, values = [name.encode() for name, _ in d.headers], [value for _, value in d.headers]
     where = (d.shard, d.seq, d.at, d.topic, d.partition, d.offset)
     await connection.execute(INSERT_DEAD_LETTER, *where, d.key, d.value, names, values, d.code, d.detail)

@@ -119,7 +119,7 @@ create table dead_letter (
     record_offset  bigint      not null,
     record_key     bytea,
     record_value   bytea,
-    header_names   text[]      not null,
+    header_names   bytea[]     not null,  -- a name may hold NUL, which text can't
     header_values  bytea[]     not null,
     code           text        not null,
     detail         text        not null,
