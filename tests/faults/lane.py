@@ -252,11 +252,17 @@ class Lane:
                 screen = await self.ending(person, page)
                 if screen.name == "confirming":
                     continue  # the one answer with the completion token was lost: the host begins anew
-                if "exchange_interrupted" not in screen.name:
+                if not await self.was_interrupted(books, screen, before):
                     return screen
-                self.interrupted += 1
-                assert await self.credential(books) == before, "an interrupted exchange leaves the old one as it was"
-                assert screen.forms, f"the window offers to go on: {screen.text}"
+
+    async def was_interrupted(self, books: Books, screen: Screen, before: dict[str, Any] | None) -> bool:
+        """Whether the exchange's outcome was lost: then nothing old was touched, and the window offers to go on."""
+        if "exchange_interrupted" not in screen.name:
+            return False
+        self.interrupted += 1
+        assert await self.credential(books) == before, "an interrupted exchange leaves the old credential as it was"
+        assert screen.forms, f"the window offers to go on: {screen.text}"
+        return True
 
     async def bring_back(self, books: Books) -> None:
         """To healthy, from whatever state, as the host and the person would."""

@@ -13,18 +13,18 @@ from typing import Literal, TypeAlias
 ROOT = Path(__file__).parents[2]
 
 PATHS = (
-    *(f"service/engine/{name}.py" for name in ("deadlines", "door", "jobs", "signals")),
-    *(f"service/kafka/{name}.py" for name in ("consume", "relay", "work")),
+    *(f"service/engine/{name}.py" for name in ("deadlines", "door", "jobs", "queue", "signals", "tail")),
+    *(f"service/kafka/{name}.py" for name in ("consume", "relay", "watch", "work")),
     *(
         f"service/store/{name}.py"
-        for name in ("attempts", "batch", "consequences", "credentials", "due", "postgres", "shards")
+        for name in ("attempts", "consequences", "credentials", "due", "log", "partitions", "postgres", "write")
     ),
     *(
         f"service/oauth/{name}.py"
         for name in ("flow", "grant", "keeper", "outbound", "retire", "tokens", "verification", "verify")
     ),
 )
-"""The consumer, callback, job, relay and timer paths. One that isn't there (yet) has no points."""
+"""The consumer, callback, job, relay and timer paths."""
 
 Kind: TypeAlias = Literal["await", "enter", "exit"]
 """An `async with` has two points: entering it, and leaving it (which commits a transaction)."""
@@ -53,7 +53,7 @@ class Point:
 
 def find_points() -> list[Point]:
     """All points of the crash paths, in the order of the source."""
-    return [point for path in PATHS if (ROOT / path).exists() for point in _points_of(path)]
+    return [point for path in PATHS for point in _points_of(path)]
 
 
 def _points_of(path: str) -> Iterator[Point]:

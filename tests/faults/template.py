@@ -24,11 +24,13 @@ import uvloop
 import service.kafka.clients as kafka_clients
 from service import app
 from service.engine import jobs
+from service.kafka import watch
 from service.oauth import tokens
 from service.settings import load
 from service.telemetry import set_up_logs
+from tests.faults import tracer
 from tests.faults.points import Point, find_points
-from tests.faults.tracer import When, die, unwatch, watch
+from tests.faults.tracer import When, die, unwatch
 
 Order = dict[str, Any]  # Any: what JSON can hold
 
@@ -36,7 +38,8 @@ POINTS = {point.name: point for point in find_points()}
 
 
 def hurry() -> None:
-    """Leases as short as a test's patience. Their length is no part of what is tested."""
+    """Leases and pauses as short as a test's patience. Their length is no part of what is tested."""
+    watch.CHECK_EVERY_S = watch.FOLLOW_EVERY_S = 0.3
     jobs.LEASE = timedelta(seconds=1)
     jobs.RENEW_EVERY_S = 0.3
     tokens.REFRESH_LEASE = timedelta(seconds=1)
@@ -159,10 +162,10 @@ class _Control:
     def begin(self, order: Order) -> None:
         match order:
             case {"die_at": name, "when": when}:
-                watch([POINTS[name]], lambda point, now: self._die(point, now, when))
+                tracer.watch([POINTS[name]], lambda point, now: self._die(point, now, when))
             case {"record": True}:
                 self._seen.clear()
-                watch(POINTS.values(), self._note)
+                tracer.watch(POINTS.values(), self._note)
             case {"report": True} | {"live": True}:
                 unwatch()
 
