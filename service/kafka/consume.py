@@ -25,7 +25,7 @@ from service.kafka.cloudevents import BadRecord
 from service.kafka.decode import decode
 from service.kafka.watch import ConsumerStalled, Positions, follow_offsets, watch
 from service.store.partitions import FenceLost, OffsetMove
-from service.store.pool import TRANSIENT
+from service.store.pool import LOCKED, TRANSIENT
 
 log = structlog.get_logger()
 
@@ -60,11 +60,13 @@ class Consumer:
         prefix: str,
         make_consumer: Callable[[], AIOKafkaConsumer],
         owner_changed: OwnerChanged,
+        shards_changed: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._prefix = prefix
         self._make_consumer = make_consumer
         self._owner_changed = owner_changed
+        self._shards_changed = shards_changed
         self._held: dict[TopicPartition, _Held] = {}
         self._unclaimed: set[TopicPartition] = set()
         self._stored: dict[TopicPartition, int] = {}
@@ -116,7 +118,10 @@ class Consumer:
 
     async def _claim(self, consumer: AIOKafkaConsumer) -> None:
         for partition in sorted(self._unclaimed):
-            position = await self._engine.store.claim_partition(partition.topic, partition.partition)
+            try:
+                position = await self._engine.store.claim_partition(partition.topic, partition.partition)
+            except LOCKED:
+                continue  # its former owner's transaction still holds it: the others first
             if partition not in self._unclaimed:
                 continue  # taken away again meanwhile
             self._unclaimed.discard(partition)
@@ -164,8 +169,13 @@ class Consumer:
             consumer.pause(partition)
             self._unclaimed.add(partition)
 
-    def assigned(self, consumer_partitions: set[TopicPartition]) -> None:
-        self._unclaimed |= consumer_partitions
+    def assigned(self, partitions: set[TopicPartition]) -> None:
+        """Notes what is ours now. Partitions beyond our shards are left alone until the process is started again."""
+        known = {partition for partition in partitions if Shard(partition.partition) in self._engine.tails}
+        self._unclaimed |= known
+        if known != partitions:
+            log.warning("shards_changed", shards=len(self._engine.tails))
+            self._shards_changed()
 
     def revoked(self, partitions: set[TopicPartition]) -> None:
         self._drop(partitions)

@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 PUBLISH_CAP = 1000
 """Log entries a transaction of Kafka's."""
+BATCH_BYTES = 900_000
+"""What a batch may hold: a topic's `max.message.bytes`, 1 MiB, is about whole batches. A larger record goes alone."""
 FENCED_PAUSE_S = 1.0
 SAVE_AFTER_S = 0.2
 """How long the log must be quiet before the watermark is saved by itself; else the next batch takes it along."""
@@ -63,10 +65,12 @@ class Relay:
         while True:
             try:
                 await self._own()
+                _end_if_cancelled()
                 await asyncio.sleep(FENCED_PAUSE_S)
                 pause = 0.2
             except (KafkaError, IllegalOperation, OutOfOrderSequenceNumber, *TRANSIENT) as error:
                 # A producer that lost its sequence or its transaction never mends itself: make a new one.
+                _end_if_cancelled()
                 log.warning("relay_restarts", shard=self.shard, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
@@ -129,8 +133,17 @@ class Relay:
             sent = []
             for topic, batch in _batches(producer, records):
                 sent.append(await producer.send_batch(batch, topic, partition=int(self.shard)))
-            await asyncio.gather(*sent)
+            for answer in await asyncio.gather(*sent, return_exceptions=True):
+                if isinstance(answer, BaseException):
+                    raise answer
             await producer.commit_transaction()
+
+
+def _end_if_cancelled() -> None:
+    """A cancelled relay's last call may raise something of Kafka's instead: it must end all the same."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _to_its_end(publishing: Coroutine[object, object, None]) -> bool:
@@ -166,5 +179,13 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Published]) -> list[t
 
 
 def _fits(batch: BatchBuilder, record: Published) -> bool:
+    if batch.record_count() and batch.size() + _size(record) > BATCH_BYTES:
+        return False
     appended = batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
     return appended is not None
+
+
+def _size(record: Published) -> int:
+    """An upper bound of what a record takes in a batch: lengths are at most five bytes each."""
+    headers = sum(len(name) * 4 + len(value or b"") + 10 for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers + 40

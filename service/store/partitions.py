@@ -12,6 +12,8 @@ on conflict (topic, partition) do update set owner_epoch = input_partition.owner
 returning owner_epoch, next_offset
 """
 
+CLAIM_PATIENCE = "set local lock_timeout = '1s'"
+
 POSITION = "select owner_epoch, next_offset from input_partition where topic = $1 and partition = $2"
 
 
@@ -43,8 +45,13 @@ class FenceLost(Exception):
 
 
 async def claim_partition(connection: Connection, topic: str, partition: int) -> Position:
-    """Makes the caller the partition's owner; the former one's writes fail from now on."""
-    row = await connection.fetchrow(CLAIM_PARTITION, topic, partition)
+    """Makes the caller the partition's owner; the former one's writes fail from now on.
+
+    Raises `LockNotAvailableError` where a transaction of the former owner holds on to it.
+    """
+    async with connection.transaction():
+        await connection.execute(CLAIM_PATIENCE)
+        row = await connection.fetchrow(CLAIM_PARTITION, topic, partition)
     assert row is not None
     return Position(row["owner_epoch"], row["next_offset"])
 

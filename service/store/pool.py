@@ -13,7 +13,7 @@ _SETTINGS = {
     "jit": "off",  # set-based statements over few rows: compiling them costs more than it saves
     "timezone": "UTC",
     "statement_timeout": "30s",
-    "idle_in_transaction_session_timeout": "30s",
+    "idle_in_transaction_session_timeout": "5s",  # a worker that is frozen in a transaction must not hold its shard
 }
 
 
@@ -37,6 +37,8 @@ async def _nothing_to_reset(connection: Connection) -> None:
     """
 
 
+LOCKED = asyncpg.LockNotAvailableError
+"""Somebody else holds on to the row for too long."""
 TRANSIENT: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
