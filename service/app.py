@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,8 +37,10 @@ from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
 from service.settings import Settings
 from service.store import migrate as migrations
-from service.store.pool import Pool, open_pool
+from service.store.pool import TRANSIENT, Pool, open_pool
 from service.store.postgres import PostgresStore
+from service.store.retention import PASSES, drop_partitions, ensure_partitions
+from service.store.shards import count
 from service.vault.keys import FileKeySource
 from service.vault.vault import Vault
 from service.web.routes import build_web
@@ -83,19 +85,22 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
         async with pool.acquire() as connection:
             if pending := await migrations.pending(connection):
                 raise NotMigrated(pending)
+            shards = await count(connection)
         async with Outbound() as outbound:
-            yield _put_together(settings, pool, vault, providers, outbound)
+            yield _put_together(settings, shards, pool, vault, providers, outbound)
     finally:
         await pool.close()
 
 
-def _put_together(settings: Settings, pool: Pool, vault: Vault, providers: Providers, outbound: Outbound) -> Service:
+def _put_together(
+    settings: Settings, shards: int, pool: Pool, vault: Vault, providers: Providers, outbound: Outbound
+) -> Service:
     def shard_of(connector: ConnectorId) -> Shard:
-        return Shard(partition_of(connector.encode(), settings.shards))
+        return Shard(partition_of(connector.encode(), shards))
 
     engine = Engine(
         PostgresStore(pool, settings.database.dsn.reveal()),
-        shards=settings.shards,
+        shards=shards,
         shard_of=shard_of,
         rules=settings.rules,
         providers=ReportedErrors(providers),
@@ -146,10 +151,10 @@ async def serve(settings: Settings, role: Role) -> None:
         async with asyncio.TaskGroup() as tasks:
             engine = tasks.create_task(service.engine.run(), name="engine")
             jobs = tasks.create_task(run_jobs(service.engine, service.handlers), name="jobs")
-            background = [tasks.create_task(_keep_partitions(service.pool), name="partitions")]
+            background = [tasks.create_task(_keep_partitions(service.pool, settings.retention.log), name="partitions")]
             if role in ("all", "worker"):
                 background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
-                background.append(tasks.create_task(worker_of(service).run(), name="worker"))
+                background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)
             await stop.wait()
@@ -175,7 +180,8 @@ async def _drain(
     engine.cancel()
 
 
-def worker_of(service: Service) -> Worker:
+def worker_of(service: Service, shards_changed: Callable[[], None]) -> Worker:
+    """The worker; it calls `shards_changed` when there are more partitions than this process has shards."""
     settings = service.settings
     publication = Publication(settings.kafka.topic_prefix, settings.http.public_url)
     return Worker(
@@ -183,6 +189,7 @@ def worker_of(service: Service) -> Worker:
         publication,
         partial(make_consumer, settings.kafka),
         partial(make_producer, settings.kafka),
+        shards_changed,
     )
 
 
@@ -217,11 +224,17 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     return app
 
 
-async def _keep_partitions(pool: Pool) -> None:
-    """Makes the log's next partitions long before they are needed."""
+async def _keep_partitions(pool: Pool, keep: timedelta | None) -> None:
+    """Makes the log's next partitions long before they are needed, and drops those that are no longer kept."""
     while True:
-        async with pool.acquire() as connection:
-            await migrations.ensure_partitions(connection)
+        try:
+            async with pool.acquire() as connection:
+                await ensure_partitions(connection)
+                dropped = await drop_partitions(connection, keep) if keep is not None else []
+            if dropped:
+                log.info("months_dropped", partitions=dropped)
+        except (*TRANSIENT, *PASSES) as error:
+            log.warning("partitions_wait", error=type(error).__name__)
         await asyncio.sleep(PARTITIONS_EVERY_S)
 
 

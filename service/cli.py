@@ -120,6 +120,19 @@ def settings(
 
 
 @app.command()
+def shards(
+    number: Annotated[int, typer.Argument(min=1, max=4096, help="How many there shall be; more than there are.")],
+    wait: Annotated[float, typer.Option(metavar="SECONDS", help="How long the workers may take to drain.")] = 300,
+    config: Config = None,
+) -> None:
+    """Add shards, and partitions to every topic, while the workers run. They end by themselves: start them again."""
+    loaded = _settings(config)
+    from service.grow import grow
+
+    _run(grow(loaded, number, wait, typer.echo))
+
+
+@app.command()
 def schemas(
     name: Annotated[str | None, typer.Argument(help="Print this one, for example asyncapi.json.")] = None,
 ) -> None:
@@ -193,6 +206,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from aiokafka.errors import KafkaConnectionError
 
     from service.app import NotMigrated, TopicsUnfit
+    from service.grow import CannotGrow
     from service.http.auth import WeakKey
     from service.oauth.description import BadDescription
     from service.settings import SettingsError
@@ -200,7 +214,8 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.telemetry import redacted_text
     from service.vault.keys import NoKey
 
-    if isinstance(error, SettingsError | NoKey | WeakKey | ShardsDiffer | NotMigrated | TopicsUnfit | BadDescription):
+    set_up = SettingsError | NoKey | WeakKey | ShardsDiffer | NotMigrated | TopicsUnfit | BadDescription | CannotGrow
+    if isinstance(error, set_up):
         return WRONG_SET_UP, str(error)
     line = redacted_text(" ".join(str(error).split()))
     match error:

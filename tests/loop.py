@@ -86,10 +86,10 @@ def intuit_hosts(accounts: str, oauth: str, api_: str) -> dict[str, str]:
     }
 
 
-async def eventually(condition: Callable[[], Any], what: str) -> Any:
+async def eventually(condition: Callable[[], Any], what: str, *, patience_s: float = PATIENCE_S) -> Any:
     """What `condition` answers once it answers something true; it may be a coroutine function."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             while True:
                 answer = condition()
                 if asyncio.iscoroutine(answer):
@@ -160,7 +160,7 @@ class Loop:
     async def take_over(self) -> None:
         """Another worker takes the place of this one."""
         await self.stop_worker()
-        self._worker = asyncio.create_task(worker_of(self.service).run())
+        self._worker = asyncio.create_task(worker_of(self.service, lambda: None).run())
 
     async def stop_worker(self) -> None:
         if self._worker is None:

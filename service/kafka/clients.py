@@ -34,6 +34,7 @@ def make_consumer(kafka: Kafka) -> AIOKafkaConsumer:
         session_timeout_ms=6_000,
         heartbeat_interval_ms=1_500,
         max_poll_interval_ms=300_000,
+        metadata_max_age_ms=30_000,  # how soon new partitions are seen
     )
 
 
@@ -58,6 +59,11 @@ async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
             await client.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("kafka_client_left", client=type(client).__name__, error=type(error).__name__)
+
+
+def make_offsets_reader(kafka: Kafka) -> AIOKafkaConsumer:
+    """A consumer of no group, to ask where topics end."""
+    return AIOKafkaConsumer(**_connection(kafka))
 
 
 def make_admin(kafka: Kafka) -> AIOKafkaAdminClient:

@@ -27,11 +27,12 @@ class Worker:
         publication: Publication,
         make_consumer: Callable[[], AIOKafkaConsumer],
         make_producer: MakeProducer,
+        shards_changed: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._publication = publication
         self._make_producer = make_producer
-        self._consumer = Consumer(engine, publication.prefix, make_consumer, self._own)
+        self._consumer = Consumer(engine, publication.prefix, make_consumer, self._own, shards_changed)
         self._owned_changed = asyncio.Event()
         self._relays: dict[Shard, asyncio.Task[None]] = {}
 

@@ -168,6 +168,21 @@ class Provider(Section):
         return self
 
 
+def _retention(given: object) -> object:
+    return duration(given, "log")
+
+
+class Retention(Section):
+    log: Annotated[timedelta | None, BeforeValidator(_retention)] = Field(default=None, examples=["P400D"])
+    """How long the history is kept, as ISO 8601: months that ended longer ago are dropped. Without it, for ever."""
+
+    @model_validator(mode="after")
+    def _is_long_enough(self) -> Self:
+        if self.log is not None and self.log < timedelta(days=31):
+            raise wrong("must be 31 days at least: it is kept by month", "log")
+        return self
+
+
 class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important lines that are written."""
@@ -208,7 +223,7 @@ class Settings(BaseSettings):
     database: Database
     kafka: Kafka
     shards: int = Field(8, ge=1, le=4096)
-    """How many shards there are, which is how many partitions each topic has. Kept from the first `migrate` on."""
+    """How many shards there are, which is how many partitions each topic has. `regrant shards` adds some later."""
     http: Http
     keys: Keys
     jwt: Jwt
@@ -219,6 +234,7 @@ class Settings(BaseSettings):
     )
     """Folders with descriptions of further providers, separated by commas."""
     rules: Annotated[Rules, BeforeValidator(_parsed_rules)] = Field(default_factory=Rules)
+    retention: Retention = Field(default_factory=Retention)
     log: Log = Field(default_factory=Log)
     development: bool = False
     """Allows what is wrong in production: plain http on this machine, and the provider simulator."""

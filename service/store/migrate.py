@@ -5,10 +5,11 @@ leaves), `NNNN_post_*` after the old code has gone.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.resources import files
 
 from service.store.pool import Connection
+from service.store.retention import ensure_partitions
+from service.store.shards import add, count
 
 _LOCK = 0x7265_6772_616E_74  # "regrant"
 
@@ -17,9 +18,6 @@ create table if not exists migration (
     number int primary key, name text not null, applied_at timestamptz not null default now()
 )
 """
-
-_TIME_PARTITIONED = ("transition", "note")
-_MONTHS_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +67,6 @@ async def pending(connection: Connection) -> list[str]:
     return [m.name for m in migrations() if m.number not in done]
 
 
-async def ensure_partitions(connection: Connection) -> None:
-    """Makes the monthly partitions of this month and the next ones, where they are missing."""
-    first = datetime.now(UTC).date().replace(day=1)
-    for ahead in range(-1, _MONTHS_AHEAD + 1):
-        start, end = _month(first.year, first.month + ahead), _month(first.year, first.month + ahead + 1)
-        for table in _TIME_PARTITIONED:
-            name = f"{table}_{start:%Y_%m}"
-            await connection.execute(
-                f"create table if not exists {name} partition of {table} for values from ('{start}') to ('{end}')"
-            )
-
-
 async def _apply(connection: Connection, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(migration.sql)
@@ -90,9 +76,9 @@ async def _apply(connection: Connection, migration: Migration) -> None:
 
 
 async def _ensure_shards(connection: Connection, shards: int) -> None:
-    existing = await connection.fetchval("select count(*) from shard")
+    existing = await count(connection)
     if existing == 0:
-        await connection.execute("insert into shard (shard) select generate_series(0, $1 - 1)", shards)
+        await add(connection, shards)
     elif existing != shards:
         raise ShardsDiffer(existing, shards)
 
@@ -104,7 +90,3 @@ class ShardsDiffer(Exception):
         super().__init__(
             f"the database has {existing} shards, the settings say {wanted}: set REGRANT_SHARDS={existing}"
         )
-
-
-def _month(year: int, month: int) -> datetime:
-    return datetime(year + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=UTC)

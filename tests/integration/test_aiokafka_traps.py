@@ -78,7 +78,7 @@ async def worker_with(loop: Loop, consumer: type | None = None, producer: type |
     consumers = Clients(partial(make_consumer, kafka), consumer or AIOKafkaConsumer)
     producers = Clients(partial(make_producer, kafka), producer or AIOKafkaProducer)
     publication = Publication(kafka.topic_prefix, "http://127.0.0.1")
-    worker = Worker(loop.service.engine, publication, consumers, producers)  # type: ignore[arg-type]
+    worker = Worker(loop.service.engine, publication, consumers, producers, lambda: None)  # type: ignore[arg-type]
     task = asyncio.create_task(worker.run())
     try:
         async with loop.topics.followed():
