@@ -73,6 +73,7 @@ class Ignored(Described):
     STALE_GENERATION = "stale_generation", "It speaks of an older credential than the current one."
     UNKNOWN_GENERATION = "unknown_generation", "It speaks of a credential that was never issued."
     OLDER_RUN = "older_run", "It repeats, or is older than, a sync outcome that is known already."
+    OLDER_COMMAND = "older_command", "It repeats, or is older than, a command that is done already."
     ATTEMPT_NOT_LIVE = "attempt_not_live", "It belongs to an attempt that has ended or was replaced."
     GRANT_ALREADY_RECEIVED = "grant_already_received", "The attempt's code came in before."
     DEADLINE_NOT_SET = "deadline_not_set", "The deadline it was set for no longer runs."

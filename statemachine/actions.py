@@ -70,6 +70,12 @@ def rename(d: Draft, i: Update) -> None:
     d.connector.name = i.name
 
 
+def note_command(d: Draft, i: Update | Disconnect | StartReauth) -> None:
+    if i.said is not None:
+        d.connector.last_command = min(i.said, d.now + d.rules.clock_skew)  # as of runs
+        d.connector.last_command_event = i.event
+
+
 def take_off(d: Draft, i: Disconnect) -> None:
     c = d.connector
     if c.attempt is not None:
@@ -166,6 +172,7 @@ def give_up_asking(d: Draft, i: SyncExpired) -> None:
 
 
 def open_attempt(d: Draft, i: StartReauth) -> None:
+    note_command(d, i)
     c = d.connector
     c.attempt, c.attempt_reason = i.attempt, None
     c.unavailable = 0

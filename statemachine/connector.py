@@ -56,6 +56,10 @@ class Connector:
     last_run: datetime | None = None
     """The start of the newest sync run whose outcome is known, by the host's clock."""
     last_success: datetime | None = None
+    last_command: datetime | None = None
+    """When the newest command that came as a record was said, by the host's clock."""
+    last_command_event: str | None = None
+    """That record's event id."""
     swapped: datetime | None = None
     """When the current credential came into use."""
     transient_failures: int = 0
@@ -87,6 +91,8 @@ class Connector:
             self.position,
             self.last_run,
             self.last_success,
+            self.last_command,
+            self.last_command_event,
             self.swapped,
             self.transient_failures,
             self.sync_asks,

@@ -9,6 +9,7 @@ from statemachine.inputs import (
     SyncFailed,
     Update,
     _AttemptInput,
+    _Command,
     _DeadlineInput,
     _SyncInput,
 )
@@ -48,6 +49,13 @@ def of_an_unknown_credential(c: Connector, i: _SyncInput, rules: Rules) -> bool:
 def of_an_older_run(c: Connector, i: _SyncInput, rules: Rules) -> bool:
     """of a run whose outcome is known, or an older one"""
     return c.last_run is not None and i.run <= c.last_run
+
+
+def of_an_older_command(c: Connector, i: _Command, rules: Rules) -> bool:
+    """a repeat, or older than a command that is done"""
+    if i.said is None or c.last_command is None:
+        return False
+    return i.said < c.last_command or (i.said == c.last_command and i.event == c.last_command_event)
 
 
 def not_of_the_current_credential(c: Connector, i: _RefreshRejected, rules: Rules) -> bool:

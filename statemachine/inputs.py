@@ -26,7 +26,17 @@ class Register(_Input):
 
 
 @value(kw_only=True)
-class Update(_Input):
+class _Command(_Input):
+    """What the host wants done. A record may be delivered again, behind a newer one; a caller's word never is."""
+
+    said: datetime | None = None
+    """When the host said so, by its clock; `None` for a caller, who waits for the answer."""
+    event: str | None = None
+    """The id of the event that said so: of two commands of one instant, the repeat has the known id."""
+
+
+@value(kw_only=True)
+class Update(_Command):
     trigger: ClassVar = Trigger.UPDATE
     name: str
 
@@ -73,7 +83,7 @@ class RefreshRejected(_Input):
 
 
 @value(kw_only=True)
-class StartReauth(_Input):
+class StartReauth(_Command):
     trigger: ClassVar = Trigger.START_REAUTH
     attempt: AttemptId
 
@@ -154,7 +164,7 @@ class ReminderDue(_DeadlineInput):
 
 
 @value(kw_only=True)
-class Disconnect(_Input):
+class Disconnect(_Command):
     trigger: ClassVar = Trigger.DISCONNECT
 
 

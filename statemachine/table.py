@@ -85,12 +85,15 @@ def _host() -> Iterator[Row]:
     yield refuses(EXISTING, Trigger.REGISTER, Refused.ID_TAKEN)
     yield refuses(DELETED, Trigger.REGISTER, Refused.CONNECTOR_DELETED)
 
+    for asked in (Trigger.UPDATE, Trigger.DISCONNECT, Trigger.START_REAUTH):
+        yield ignores(EXISTING, asked, Ignored.OLDER_COMMAND, when=if_.of_an_older_command)
+
     yield ignores(EXISTING, Trigger.UPDATE, Ignored.ALREADY_SO, when=if_.has_that_name)
-    yield stays(EXISTING, Trigger.UPDATE, do.rename)
+    yield stays(EXISTING, Trigger.UPDATE, do.note_command, do.rename)
     yield refuses(ABSENT, Trigger.UPDATE, Refused.UNKNOWN_CONNECTOR)
     yield refuses(DELETED, Trigger.UPDATE, Refused.CONNECTOR_DELETED)
 
-    yield moves(CONNECTED, Trigger.DISCONNECT, DISCONNECTED, do.take_off)
+    yield moves(CONNECTED, Trigger.DISCONNECT, DISCONNECTED, do.note_command, do.take_off)
     yield ignores(DISCONNECTED, Trigger.DISCONNECT, Ignored.ALREADY_SO)
     yield refuses(ABSENT, Trigger.DISCONNECT, Refused.UNKNOWN_CONNECTOR)
     yield refuses(DELETED, Trigger.DISCONNECT, Refused.CONNECTOR_DELETED)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from schemas import channels, records
@@ -26,6 +27,8 @@ MAX_HEADER_BYTES = 64 * 1024
 
 Body = TypeVar("Body", bound=BaseModel)
 Said: TypeAlias = Input | ReportedFailure
+ToInput: TypeAlias = Callable[[ConnectorId, datetime, str, Body], Said]
+"""From the connector, when it was said, the event's id and the data."""
 
 
 @value()
@@ -54,7 +57,7 @@ class _Word(Generic[Body]):
     channel: Channel
     actor: ActorKind
     read: TypeAdapter[Body]
-    to_input: Callable[[ConnectorId, datetime, Body], Said]
+    to_input: ToInput[Body]
 
 
 def decode(
@@ -72,7 +75,7 @@ def decode(
         raise _wrong("time", "missing")
     body = _read(word.read, event.data or b"{}")
     return Decoded(
-        word.to_input(connector, event.time, body),
+        word.to_input(connector, event.time, event.id, body),
         _actor(word.actor, event.source),
         event.id,
         _trace(event),
@@ -129,6 +132,12 @@ def _read(adapter: TypeAdapter[Body], data: bytes) -> Body:
             raise BadRecord(DeadLetterCode.MALFORMED, "the data isn't JSON") from None
         wrong = [f"{'.'.join(map(str, e['loc'])) or 'data'}: {e['type']}" for e in found[:5]]
         raise BadRecord(DeadLetterCode.SCHEMA, "; ".join(wrong)) from None
+    # In a field that is ignored, pydantic lets numbers pass that RFC 8259 doesn't have.
+    if b"NaN" in data or b"Infinity" in data:
+        try:
+            orjson.loads(data)
+        except orjson.JSONDecodeError:
+            raise BadRecord(DeadLetterCode.MALFORMED, "the data isn't JSON") from None
     # PostgreSQL's text can't hold NUL, and one such string would hold up every record of its batch.
     if b"\\u0000" in data:
         for name, text in body:
@@ -172,13 +181,13 @@ def _started(body: records.SyncRun) -> datetime | None:
         raise _wrong("started_at", "datetime_out_of_range") from None
 
 
-def _sync_started(connector: ConnectorId, occurred: datetime, body: records.SyncStarted) -> Input:
+def _sync_started(connector: ConnectorId, occurred: datetime, event_id: str, body: records.SyncStarted) -> Input:
     return inputs.SyncStarted(
         connector=connector, occurred=occurred, started=_started(body), generation=_generation(body)
     )
 
 
-def _sync_succeeded(connector: ConnectorId, occurred: datetime, body: records.SyncSucceeded) -> Input:
+def _sync_succeeded(connector: ConnectorId, occurred: datetime, event_id: str, body: records.SyncSucceeded) -> Input:
     return inputs.SyncSucceeded(
         connector=connector, occurred=occurred, started=_started(body), generation=_generation(body)
     )
@@ -201,7 +210,7 @@ REASONS_OF_A_SYNC = frozenset(
 """The reasons that a host may give for a failed sync; the others are regrant's own to say."""
 
 
-def _sync_failed(connector: ConnectorId, occurred: datetime, body: records.SyncFailed) -> Said:
+def _sync_failed(connector: ConnectorId, occurred: datetime, event_id: str, body: records.SyncFailed) -> Said:
     started, generation = _started(body), _generation(body)
     if body.reason is not None:
         if body.reason not in REASONS_OF_A_SYNC:
@@ -232,7 +241,7 @@ def _evidence(body: BaseModel) -> records.Evidence | None:
     return records.Evidence(at=body.error.at, status=body.error.status, request_id=body.error.request_id)
 
 
-def _register(connector: ConnectorId, occurred: datetime, body: records.Register) -> Input:
+def _register(connector: ConnectorId, occurred: datetime, event_id: str, body: records.Register) -> Input:
     return inputs.Register(
         connector=connector,
         tenant=TenantId(body.tenant_id),
@@ -242,29 +251,27 @@ def _register(connector: ConnectorId, occurred: datetime, body: records.Register
     )
 
 
-def _update(connector: ConnectorId, occurred: datetime, body: records.Update) -> Input:
-    return inputs.Update(connector=connector, name=body.name)
+def _update(connector: ConnectorId, occurred: datetime, event_id: str, body: records.Update) -> Input:
+    return inputs.Update(connector=connector, said=occurred, event=event_id, name=body.name)
 
 
-def _start_reauth(connector: ConnectorId, occurred: datetime, body: records.StartReauth) -> Input:
-    return inputs.StartReauth(connector=connector, attempt=AttemptId(body.attempt_id))
+def _start_reauth(connector: ConnectorId, occurred: datetime, event_id: str, body: records.StartReauth) -> Input:
+    return inputs.StartReauth(connector=connector, said=occurred, event=event_id, attempt=AttemptId(body.attempt_id))
 
 
-def _disconnect(connector: ConnectorId, occurred: datetime, body: records.Disconnect) -> Input:
-    return inputs.Disconnect(connector=connector)
+def _disconnect(connector: ConnectorId, occurred: datetime, event_id: str, body: records.Disconnect) -> Input:
+    return inputs.Disconnect(connector=connector, said=occurred, event=event_id)
 
 
-def _delete(connector: ConnectorId, occurred: datetime, body: records.Delete) -> Input:
+def _delete(connector: ConnectorId, occurred: datetime, event_id: str, body: records.Delete) -> Input:
     return inputs.Delete(connector=connector)
 
 
-def _event(message: Message, model: type[Body], to_input: Callable[[ConnectorId, datetime, Body], Said]) -> _Word[Body]:
+def _event(message: Message, model: type[Body], to_input: ToInput[Body]) -> _Word[Body]:
     return _Word(message, channels.SYNC_EVENTS, ActorKind.SYNC_ENGINE, TypeAdapter(model), to_input)
 
 
-def _command(
-    message: Message, model: type[Body], to_input: Callable[[ConnectorId, datetime, Body], Said]
-) -> _Word[Body]:
+def _command(message: Message, model: type[Body], to_input: ToInput[Body]) -> _Word[Body]:
     return _Word(message, channels.COMMANDS, ActorKind.HOST, TypeAdapter(model), to_input)
 
 

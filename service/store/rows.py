@@ -38,6 +38,8 @@ BY_PEOPLE: tuple[Column, ...] = (
     ("attempt_reason", "text"),
     ("unavailable", "int"),
     ("swapped", "timestamptz"),
+    ("last_command", "timestamptz"),
+    ("last_command_event", "text"),
 )
 CHANGING = (*BY_SYNCS, *BY_PEOPLE)
 COLUMNS: tuple[Column, ...] = (("tenant_id", "text"), ("provider", "text"), *CHANGING)
@@ -76,6 +78,8 @@ def by_people(c: Connector) -> Values:
         c.attempt_reason,
         c.unavailable,
         c.swapped,
+        c.last_command,
+        c.last_command_event,
     )
 
 
@@ -116,6 +120,8 @@ def connector_of(row: asyncpg.Record) -> Connector:
         last_run=row["last_run"],
         last_success=row["last_success"],
         swapped=row["swapped"],
+        last_command=row["last_command"],
+        last_command_event=row["last_command_event"],
         transient_failures=row["transient_failures"],
         sync_asks=row["sync_asks"],
         reminders=row["reminders"],

@@ -43,7 +43,7 @@ def _uuid(v: Json) -> bool:
 
 
 # Reading more than RFC 3339 is no violation: a space for the T, no seconds, seconds since 1970 as a string.
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt _]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-\u2212]\d\d:?\d\d)", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt _]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[-+\u2212]\d\d:?\d\d)", re.ASCII)
 _SECONDS = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 

@@ -134,9 +134,11 @@ def test_a_new_connector_is_read() -> None:
 def test_the_other_commands_are_read() -> None:
     start = command("start_reauth", {"attempt_id": str(ATTEMPT)})
 
-    assert command("update", {"name": "New"}).decode().input == inputs.Update(connector=CONNECTOR, name="New")
-    assert start.decode().input == inputs.StartReauth(connector=CONNECTOR, attempt=ATTEMPT)
-    assert command("disconnect").decode().input == inputs.Disconnect(connector=CONNECTOR)
+    assert command("update", {"name": "New"}).decode().input == inputs.Update(
+        connector=CONNECTOR, said=AT, event="e-1", name="New"
+    )
+    assert start.decode().input == inputs.StartReauth(connector=CONNECTOR, said=AT, event="e-1", attempt=ATTEMPT)
+    assert command("disconnect").decode().input == inputs.Disconnect(connector=CONNECTOR, said=AT, event="e-1")
     assert command("delete").decode().input == inputs.Delete(connector=CONNECTOR)
 
 
@@ -289,6 +291,7 @@ KINDS: dict[str, tuple[Record, DeadLetterCode, str]] = {
     "data not UTF-8": (replace(FAILED, raw=b'{"position": "\xff"}'), MALFORMED, "the data isn't JSON"),
     "data nested for ever": (replace(FAILED, raw=b"[" * 100_000), MALFORMED, "the data isn't JSON"),
     "data a list": (replace(FAILED, raw=b"[]"), SCHEMA, "data: model_type"),
+    "data with a number that JSON doesn't have": (replace(FAILED, raw=b'{"rows": NaN}'), MALFORMED, "isn't JSON"),
     "data null": (replace(FAILED, raw=b"null"), SCHEMA, "data: model_type"),
     "neither error nor reason": (event("failed", RUN), SCHEMA, "error: missing, and so is reason"),
     "unknown reason": (failing(reason=CANARY), SCHEMA, "reason: enum"),

@@ -780,3 +780,41 @@ def assert_can_be(c: Connector) -> None:
     assert (c.reason is not None) == (c.state is FAILED or c.fallback is FAILED)
     assert c.reason is None or c.reason.needs_a_person
     assert c.since is not None
+
+
+# A command that comes as a record may be delivered again, behind a newer one.
+
+
+def said(minutes: int, event: str = "e-1") -> dict[str, Any]:
+    return {"connector": "c1", "said": NOW - timedelta(minutes=minutes), "event": event}
+
+
+def test_a_rename_that_is_delivered_again_behind_a_newer_one_does_not_rename_back() -> None:
+    first, second = (inputs.Update(**said(9, "e-1"), name="One"), inputs.Update(**said(8, "e-2"), name="Two"))
+    renamed = decide(decide(healthy(), first, NOW).connector, second, NOW).connector
+    again = decide(renamed, first, NOW)
+    assert (again.outcome, again.why, again.connector.name) == (Outcome.IGNORED, Ignored.OLDER_COMMAND, "Two")
+
+
+def test_a_disconnect_that_is_delivered_again_does_not_take_off_what_was_connected_since() -> None:
+    taken_off = decide(healthy(), inputs.Disconnect(**said(9)), NOW).connector
+    opened = decide(taken_off, inputs.StartReauth(connector="c1", attempt=ATTEMPT), NOW).connector
+    again = decide(opened, inputs.Disconnect(**said(9)), NOW)
+    assert (again.outcome, again.why) == (Outcome.IGNORED, Ignored.OLDER_COMMAND)
+
+
+def test_an_attempt_that_is_asked_for_again_once_it_has_ended_is_not_opened_again() -> None:
+    ask = inputs.StartReauth(**said(9), attempt=ATTEMPT)
+    ended = decide(decide(healthy(), ask, NOW).connector, inputs.Cancelled(connector="c1", attempt=ATTEMPT), NOW)
+    again = decide(ended.connector, ask, NOW)
+    assert (again.outcome, again.why) == (Outcome.IGNORED, Ignored.OLDER_COMMAND)
+
+
+def test_two_commands_of_one_instant_are_both_done() -> None:
+    renamed = decide(healthy(), inputs.Update(**said(9, "e-1"), name="One"), NOW).connector
+    assert decide(renamed, inputs.Disconnect(**said(9, "e-2")), NOW).connector.state is DISCONNECTED
+
+
+def test_a_caller_who_waits_for_the_answer_is_never_older() -> None:
+    renamed = decide(healthy(), inputs.Update(**said(9), name="One"), NOW).connector
+    assert decide(renamed, inputs.Update(connector="c1", name="Two"), NOW).outcome is Outcome.TRANSITION

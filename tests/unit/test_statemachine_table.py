@@ -150,6 +150,8 @@ def every_connector() -> Iterator[Connector]:
         account=Account("a", "A"),
         swapped=NOW,
         last_run=NOW + timedelta(hours=1),
+        last_command=NOW,
+        last_command_event="e",
     )
     for state in (State.ABSENT, State.HEALTHY, State.DISCONNECTED, State.DELETED):
         yield replace(plain, state=state)
@@ -206,6 +208,10 @@ def every_input() -> Iterator[Any]:
         (NOW, NOW - timedelta(seconds=1)),
     ):
         yield kind(**of, due=due)
+    for older in ({"said": NOW, "event": "e"}, {"said": NOW - timedelta(hours=1), "event": "d"}):
+        yield inputs.Update(**of, **older, name="new")
+        yield inputs.StartReauth(**of, **older, attempt=OTHER_ATTEMPT)
+        yield inputs.Disconnect(**of, **older)
     yield inputs.Disconnect(**of)
     yield inputs.Delete(**of)
 

@@ -62,6 +62,8 @@ create table connector (
     last_run            timestamptz,
     last_success        timestamptz,
     swapped             timestamptz,
+    last_command        timestamptz,
+    last_command_event  text,
     transient_failures  int             not null default 0,
     sync_asks           int             not null default 0,
     reminders           int             not null default 0
