@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from schemas import channels
 from schemas.dead_letters import DeadLetterHeader
+from tests.faults.drained import dealt_with
 from tests.faults.poison import DELETED, PROVIDER, TAKEN, TENANT, Kind, Record, catalogue, command, good
 from tests.loop import Loop
 
@@ -47,7 +48,7 @@ async def poison_among_good(loop: Loop, *, seed: int, good_records: int, share: 
         await _send(loop, producer, run, _plan(chance, good_records, share))
     finally:
         await producer.stop()
-    await _dealt_with(loop)
+    await dealt_with(loop)
     await _check_the_good(loop, run)
     await _check_the_letters(loop, run)
     return run
@@ -59,7 +60,7 @@ async def _prepare(loop: Loop, producer: AIOKafkaProducer, run: PoisonRun) -> No
     first.append(command(channels.REGISTER, TAKEN, register | {"tenant_id": "another"}))
     first.append(command(channels.DELETE, DELETED, {}))
     await asyncio.gather(*[await _put(loop, producer, record) for record in first])
-    await _dealt_with(loop)
+    await dealt_with(loop)
 
 
 def _plan(chance: random.Random, good_records: int, share: float) -> list[Kind | None]:
@@ -103,29 +104,6 @@ async def _noted(run: PoisonRun, pending: list[tuple[Kind | None, Record, Any]])
         if kind is not None:
             run.poison[at.topic, at.partition, at.offset] = (kind, record)
     pending.clear()
-
-
-async def _dealt_with(loop: Loop) -> None:
-    """Waits until everything that is on the input topics was stored, and everything stored was published."""
-    inputs = [loop.topics.prefix + channel.topic for channel in channels.INPUTS]
-    consumer = AIOKafkaConsumer(bootstrap_servers=loop.topics.bootstrap)
-    await consumer.start()
-    try:
-        parts = [TopicPartition(topic, shard) for topic in inputs for shard in range(loop.service.settings.shards)]
-        ends = {(p.topic, p.partition): end for p, end in (await consumer.end_offsets(parts)).items()}
-    finally:
-        await consumer.stop()
-    still = 0.0
-    last = -1
-    while still < 30:
-        rows = await loop.pool.fetch("select topic, partition, next_offset from input_partition")
-        done = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-        if all(done.get(at, 0) >= end for at, end in ends.items()):
-            return
-        now = sum(done.values())
-        still, last = (0.0 if now != last else still + 0.05), now
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"a partition is held up: {done}, not {ends}")
 
 
 async def _check_the_good(loop: Loop, run: PoisonRun) -> None:
