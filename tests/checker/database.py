@@ -136,7 +136,7 @@ async def _notes(connection: Connection, ledger: Ledger, report: Report) -> None
 
 async def _letters(connection: Connection, ledger: Ledger, report: Report) -> None:
     async for row in _rows(connection, LETTERS):
-        headers = zip(row["header_names"], row["header_values"], strict=True)
+        headers = [(n.decode(), v) for n, v in zip(row["header_names"], row["header_values"], strict=True)]
         content = content_of(row["record_key"], row["record_value"], headers)
         place = (row["topic"], row["partition"], row["record_offset"])
         ledger.letters[place] = Letter(row["shard"], row["seq"], row["at"], row["code"], content)

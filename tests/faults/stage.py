@@ -35,6 +35,13 @@ class Violation(AssertionError):
         super().__init__(f"{what}: {len(lines)}\n" + "\n".join(lines[:20]))
 
 
+async def holds(dsn: str, bootstrap: str, prefix: str) -> None:
+    """Has the checker read a database and its topics. Raises `Violation`."""
+    report = await check(dsn, bootstrap, prefix, wait_s=CHECK_PATIENCE_S)
+    if not report.holds:
+        raise Violation("the checker", list(report.lines()))
+
+
 @dataclass
 class Stage:
     """What a scenario plays on."""
@@ -82,9 +89,7 @@ class Stage:
 
     async def holds(self) -> None:
         """Has the checker read the database and the topics. Raises `Violation`."""
-        report = await check(self.fleet.dsn, self.fleet.bootstrap, self.fleet.prefix, wait_s=CHECK_PATIENCE_S)
-        if not report.holds:
-            raise Violation("the checker", list(report.lines()))
+        await holds(self.fleet.dsn, self.fleet.bootstrap, self.fleet.prefix)
 
     async def _differences(self) -> list[str]:
         try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.killing import kill_at_every_point
+from tests.faults.scenarios.r02_kills import kill_at_every_point
 
 pytestmark = pytest.mark.slow
 

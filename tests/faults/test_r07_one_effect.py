@@ -10,7 +10,7 @@ import pytest
 from schemas import channels
 from schemas.ids import ConnectorId
 from schemas.lifecycle import State
-from tests.faults.repeats import MOST_DELIVERIES, repeated_and_shuffled
+from tests.faults.scenarios.r07_repeats import MOST_DELIVERIES, repeated_and_shuffled
 from tests.loop import Loop, eventually, running_loop
 
 pytestmark = pytest.mark.slow

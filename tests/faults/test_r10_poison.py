@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.poison import catalogue
-from tests.faults.poison_run import poison_among_good
+from tests.faults.scenarios.r10_poison import poison_among_good
 from tests.loop import running_loop
 
 pytestmark = pytest.mark.slow

@@ -192,7 +192,7 @@ PLANTED: dict[str, tuple[set[str], str]] = {
         {"I6"},
         "update transition t set trace = json_build_object('causationid', ("
         "select convert_from(header_values[i], 'UTF8') from dead_letter, generate_subscripts(header_names, 1) i"
-        " where code = 'connector_deleted' and header_names[i] = 'ce_id'))"
+        " where code = 'connector_deleted' and header_names[i] = 'ce_id'::bytea))"
         " where version = 1 and connector = (select id from connector where connector_id = '{deleted}')",
     ),
     "a live attempt of a healthy connector": ({"I7"}, f"update attempt set ended_at = null where {ONE}"),

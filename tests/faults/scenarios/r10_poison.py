@@ -14,6 +14,7 @@ from schemas import channels
 from schemas.dead_letters import DeadLetterHeader
 from tests.faults.drained import dealt_with
 from tests.faults.poison import DELETED, PROVIDER, TAKEN, TENANT, Kind, Record, catalogue, command, good
+from tests.faults.stage import holds
 from tests.loop import Loop
 
 LARGEST = 4 * 1024 * 1024
@@ -51,6 +52,7 @@ async def poison_among_good(loop: Loop, *, seed: int, good_records: int, share: 
     await dealt_with(loop)
     await _check_the_good(loop, run)
     await _check_the_letters(loop, run)
+    await holds(loop.service.settings.database.dsn.reveal(), loop.topics.bootstrap, loop.topics.prefix)
     return run
 
 

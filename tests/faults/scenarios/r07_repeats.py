@@ -23,6 +23,7 @@ from statemachine import Connector, decide
 from statemachine.inputs import Disconnect, Input, Register, StartReauth, SyncFailed, SyncStarted, SyncSucceeded, Update
 from tests.faults.drained import dealt_with
 from tests.faults.poison import PROVIDER, TENANT, Record, good
+from tests.faults.stage import holds
 from tests.loop import Loop
 
 WINDOW = 100
@@ -179,6 +180,7 @@ async def repeated_and_shuffled(
         await producer.stop()
     run.stale = host.stale
     await _compare(loop, oracle, run)
+    await holds(loop.service.settings.database.dsn.reveal(), loop.topics.bootstrap, loop.topics.prefix)
     return run
 
 
