@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Both set themselves up; all they need is Python 3.11 or newer.
+# Mostly two commands: `make demo` and `make test`. Each sets itself up; all they need is Python 3.11 or newer.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test lint pins screens clean
+.PHONY: help demo test bench lint pins screens clean
 
 help: ## Say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes
 	@$(BIN)/python -m tests.browser.set_up
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) \
 		tests/unit tests/contract tests/integration tests/browser tests/faults
+
+bench: $(VENV)/bench.stamp ## Measure us and the peers, write docs/benchmarks.md; ARGS=--quick takes five minutes
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/test.stamp ## Check style, types, layers, and that nothing that is made is stale
 	$(BIN)/ruff check .

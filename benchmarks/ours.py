@@ -5,7 +5,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -71,10 +71,12 @@ def environment(place: Place, folder: Path) -> dict[str, str]:
     }
 
 
-def start_worker(place: Place, program: Sequence[str] = ("-m", "service.cli")) -> "subprocess.Popen[bytes]":
+def start_worker(
+    place: Place, program: Sequence[str] = ("-m", "service.cli"), more: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
     """Starts one worker process."""
     supervisor = place.servers.supervisor
-    env = environment(place, supervisor.folder) | {"REGRANT_HTTP__PORT": str(free_port())}
+    env = environment(place, supervisor.folder) | {"REGRANT_HTTP__PORT": str(free_port()), **(more or {})}
     log = supervisor.folder / f"worker-{place.prefix}log"
     return supervisor.start([sys.executable, *program, "serve", "--role", "worker"], log=log, env=env)
 

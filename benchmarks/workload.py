@@ -49,7 +49,8 @@ class Workload:
     failed: set[str] = field(default_factory=set)
     transitions: int = 0
     inputs: int = 0
-    _order: list[int] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
+    """The numbers of the connectors, in the order of their turns; all in a seeded order where none is given."""
     _random: random.Random = field(default_factory=lambda: random.Random(11))
     _base: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=2))
 
@@ -85,9 +86,9 @@ class Workload:
     def _number(self) -> int:
         if self.hot and self.inputs % 2:
             return 0
-        if not self._order:
-            self._order = visiting_order(self.fleet.connectors)
-        return self._order[self.inputs % len(self._order)]
+        if not self.order:
+            self.order = visiting_order(self.fleet.connectors)
+        return self.order[self.inputs % len(self.order)]
 
     def _fails(self, id_: str) -> bool:
         """Whether the next run of the connector fails; keeps what follows from it."""

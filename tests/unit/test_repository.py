@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PINS = ("build", "demo", "test")
+PINS = ("build", "demo", "bench", "test")
 
 # Joined here, so that this file doesn't match itself.
 REGISTRIES = [
