@@ -3,13 +3,20 @@
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from benchmarks.measure import Point
 from benchmarks.place import Place
 
 _SHOWN = 3
 
 
-async def check(place: Place) -> list[str]:
-    """What is wrong, in sentences; nothing is, if the run did what every contender must do."""
+async def check(place: Place, point: Point) -> None:
+    """Notes in `point` whether the run did what every contender must do, and what is wrong, in sentences."""
+    through = point.drained_s is not None
+    point.faults = await _faults(place) if through else ["not all inputs were through when the time was over"]
+    point.checked = not point.faults
+
+
+async def _faults(place: Place) -> list[str]:
     faults = await _rows(place)
     seen = await _records(place, place.transitions_topic)
     wanted = {id_: set(range(2, version + 1)) for id_, version in place.workload.versions.items()}
@@ -45,8 +52,14 @@ def _differ(what: str, wanted: dict[str, object], got: dict[str, object]) -> lis
     wrong = [id_ for id_ in wanted.keys() | got.keys() if wanted.get(id_) != got.get(id_)]
     if not wrong:
         return []
-    shown = "; ".join(f"{id_}: {got.get(id_)} instead of {wanted.get(id_)}" for id_ in sorted(wrong)[:_SHOWN])
+    shown = "; ".join(
+        f"{id_}: {_short(got.get(id_))} instead of {_short(wanted.get(id_))}" for id_ in sorted(wrong)[:_SHOWN]
+    )
     return [f"{what}: {len(wrong)} differ: {shown}"]
+
+
+def _short(value: object) -> str:
+    return f"{len(value)} versions up to {max(value)}" if isinstance(value, set) and value else str(value)
 
 
 async def _records(place: Place, topic: str) -> dict[str, list[int]]:

@@ -105,8 +105,7 @@ async def run(place: Place, span: Span, *, count: int = 1, checked: bool = True)
             await until_published(eyes, place.workload.transitions)
     point.settings = {"workers": count, "connectors": place.fleet.connectors, "shards": place.fleet.shards}
     if checked:
-        point.faults = await check(place)
-        point.checked = not point.faults
+        await check(place, point)
     return point
 
 

@@ -61,8 +61,7 @@ async def run(place: Place, peer: Peer, concurrency: int, span: Span, *, process
     point.settings = {"concurrency": concurrency, "processes": processes, "connectors": place.fleet.connectors}
     if peer.style:
         point.settings["style"] = peer.style
-    point.faults = await check(place)
-    point.checked = not point.faults
+    await check(place, point)
     return point
 
 

@@ -17,11 +17,16 @@ _EVERY_S = 0.002
 _OURS = ("service", "statemachine", "schemas")
 
 
-def place_of(frame: FrameType | None) -> tuple[str, str]:
-    """The library (or room of ours) at work, and the innermost function of ours on whose behalf it works."""
+def place_of(frame: FrameType | None) -> tuple[str, str] | None:
+    """The library (or room of ours) at work, and the innermost function of ours on whose behalf it works.
+
+    `None` while modules are imported: that is the start, not the work.
+    """
     library = ""
     while frame is not None:
         file = frame.f_code.co_filename
+        if file.startswith("<frozen importlib"):
+            return None
         for name in _OURS:
             if (at := file.rfind(f"/{name}/")) >= 0 and "site-packages" not in file:
                 room = file[at + 1 :].removesuffix(".py")
@@ -37,9 +42,10 @@ def main() -> None:
     functions: Counter[str] = Counter()
 
     def note(number: int, frame: FrameType | None) -> None:
-        library, function = place_of(frame)
-        libraries[library] += 1
-        functions[function] += 1
+        found = place_of(frame)
+        if found is not None:
+            libraries[found[0]] += 1
+            functions[found[1]] += 1
 
     signal.signal(signal.SIGPROF, note)
     signal.setitimer(signal.ITIMER_PROF, _EVERY_S, _EVERY_S)

@@ -58,7 +58,7 @@ class Workload:
         """The next `count` records, with times that have passed."""
         for _ in range(count):
             at = self._base + self.inputs * STEP
-            yield self.next(at, f"e{self.inputs}")
+            yield self.next(at, str(self.inputs))
 
     def next(self, at: datetime, event_id: str) -> Record:
         """The next record, of a run that began at `at`."""
