@@ -52,6 +52,10 @@ class Point:
     faults: list[str] = field(default_factory=list)
     drained_s: float | None = None
 
+    def is_long_enough(self, span: Span) -> bool:
+        """Whether enough inputs were there to measure for about as long as was wanted."""
+        return self.window_s >= span.seconds * 0.5
+
     def as_json(self) -> dict[str, Any]:  # Any: what JSON can hold
         return asdict(self)
 

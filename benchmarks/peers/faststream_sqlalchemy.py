@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import orjson
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage
-from sqlalchemy import JSON, BigInteger, DateTime, Enum, Identity, Sequence, select
+from sqlalchemy import BigInteger, DateTime, Enum, Identity, Sequence, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from transitions.extensions.asyncio import AsyncMachine
@@ -71,7 +71,7 @@ class Transition(Base):
     to_state: Mapped[str] = mapped_column(_STATE)
     trigger: Mapped[str] = mapped_column(_TRIGGER)
     reason: Mapped[str | None]
-    record: Mapped[Any] = mapped_column(JSON)
+    record: Mapped[str]
 
 
 class Lifecycle:
@@ -169,7 +169,7 @@ def _logged(row: Connector, before: str, event: Event, moved: Moved) -> Transiti
         to_state=moved.state.value,
         trigger=event.trigger.value,
         reason=moved.told,
-        record=orjson.loads(moved.record),
+        record=moved.record.decode(),
     )
 
 

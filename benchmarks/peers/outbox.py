@@ -20,7 +20,7 @@ create table outbox (
     version      bigint      not null,
     tenant_id    text        not null,
     at           timestamptz not null,
-    record       json        not null
+    record       text        not null
 );
 """
 
