@@ -237,7 +237,7 @@ async def test_a_command_whose_repeat_is_refused_is_no_contradiction(forger: For
         "with allotted as (update shard set next_seq = next_seq + 1 where shard = 0 returning next_seq - 1 as seq)"
         " insert into dead_letter"
         " select 0, seq, now(), $1, 0, $2, $3, $4, $5, $6, 'connector_deleted', '' from allotted",
-        *(topic, offset, GONE.encode(), value, [name for name, _ in headers], [raw for _, raw in headers]),
+        *(topic, offset, GONE.encode(), value, [name.encode() for name, _ in headers], [raw for _, raw in headers]),
     )
     await connection.execute("insert into input_partition values ($1, 0, 1, $2)", topic, offset + 1)
     await connection.close()
