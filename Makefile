@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test bench lint pins screens clean
+.PHONY: help demo test mutants bench lint pins screens clean
 
 help: ## Say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes
 	@$(BIN)/python -m tests.browser.set_up
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) \
 		tests/unit tests/contract tests/integration tests/browser tests/faults
+
+mutants: $(VENV)/test.stamp ## Show that the tests notice wrong edits; ARGS names some, all without
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(VENV)/bench.stamp ## Measure us and the peers, write docs/benchmarks.md; ARGS=--quick takes five minutes
 	@$(BIN)/python -m benchmarks $(ARGS)

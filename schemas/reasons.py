@@ -40,6 +40,10 @@ class Entry:
 class Reason(StrEnum):
     """The code of a reason; `entry` holds the rest."""
 
+    entry: Entry
+    origin: Origin
+    remedy: Remedy
+
     __hash__ = str.__hash__  # as of `Described`
 
     # Why a connector failed.
@@ -72,18 +76,6 @@ class Reason(StrEnum):
     # Good news.
     CONNECTED = "connected"
     RECOVERED = "recovered"
-
-    @property
-    def entry(self) -> Entry:
-        return CATALOGUE[self]
-
-    @property
-    def origin(self) -> Origin:
-        return CATALOGUE[self].origin
-
-    @property
-    def remedy(self) -> Remedy:
-        return CATALOGUE[self].remedy
 
     @property
     def needs_a_person(self) -> bool:
@@ -282,3 +274,6 @@ CATALOGUE: dict[Reason, Entry] = {
         "Nothing to do.",
     ),
 }
+
+for _reason, _entry in CATALOGUE.items():
+    _reason.entry, _reason.origin, _reason.remedy = _entry, _entry.origin, _entry.remedy

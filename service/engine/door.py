@@ -121,7 +121,7 @@ class Engine:
             except Conflict:
                 await asyncio.sleep(random.uniform(0, 0.01))  # somebody else's input came in between
             except FenceLost as lost:
-                chunks = await self._without_lost(chunks, lost)
+                callers, chunks = await self._without_lost(callers, chunks, lost)
             except LeasesLost as lost:
                 callers = _without_leases(callers, lost.jobs)
             except Exception as error:
@@ -158,8 +158,14 @@ class Engine:
         if any(isinstance(c, VerificationWanted) for c in batch.consequences):
             self.job_wanted.set()
 
-    async def _without_lost(self, chunks: list[Chunk], lost: FenceLost) -> list[Chunk]:
-        """The chunks that are still ours. One whose commit we weren't told of turns out to be stored."""
+    async def _without_lost(
+        self, callers: list[Work], chunks: list[Chunk], lost: FenceLost
+    ) -> tuple[list[Work], list[Chunk]]:
+        """What is still ours to store.
+
+        A chunk whose commit we weren't told of turns out to be stored. So are the callers of its batch, then: they are
+        told to ask again rather than stored twice.
+        """
         ours, theirs = [], {(move.topic, move.partition) for move in lost.moves}
         for chunk in chunks:
             if (chunk.move.topic, chunk.move.partition) not in theirs:
@@ -168,13 +174,15 @@ class Engine:
             try:
                 at = await self.store.position(chunk.move.topic, chunk.move.partition)
             except TRANSIENT:
-                return chunks  # the next try loses at the same fence, and asks again
+                return callers, chunks  # the next try loses at the same fence, and asks again
             if at.epoch == chunk.move.epoch and at.at >= chunk.move.next_:
                 self._wake_relays()  # what it logged is in nobody's tail
                 settle(chunk)
+                _leave_unknown(callers)
+                callers = []
             elif not chunk.stored.done():
                 chunk.stored.set_exception(FenceLost([chunk.move]))
-        return ours
+        return callers, ours
 
     def _wake_relays(self) -> None:
         for tail in self.tails.values():
@@ -226,6 +234,12 @@ def _by_shard(batch: Batch) -> dict[Shard, list[Entry]]:
     for letter in batch.dead_letters:
         logged[letter.shard].append(letter)
     return logged
+
+
+def _leave_unknown(callers: Sequence[Work]) -> None:
+    for work in callers:
+        if work.answer is not None and not work.answer.done():
+            work.answer.set_exception(Busy())
 
 
 def _without_leases(callers: Sequence[Work], jobs: set[int]) -> list[Work]:

@@ -50,6 +50,7 @@ class CloudEvent:
 
 _NAME = re.compile(r"[a-z0-9]{1,64}")
 _USUAL = frozenset({"specversion", "id", "source", "type", "subject", "time", "dataschema", "traceparent"})
+_USUAL_HEADERS = {f"ce_{name}": name for name in _USUAL}
 # CloudEvents 1.0.2, 3.1: strings hold no control characters and no noncharacters.
 _STRING = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]{{1,{MAX_ATTRIBUTE_CHARS}}}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -78,8 +79,8 @@ def _read_headers(headers: Iterable[tuple[str, bytes | None]]) -> tuple[dict[str
     attributes: dict[str, str] = {}
     content_type = ""
     for header, raw in headers:
-        if header.startswith("ce_"):
-            name = header[3:]
+        name = _USUAL_HEADERS.get(header) or (header[3:] if header.startswith("ce_") else None)
+        if name is not None:
             if name in attributes:
                 raise _malformed(f"{_shown(name)} is there twice")
             attributes[name] = _repeated(name, raw) if name in _REPEATED else _string(name, _text(name, raw))
@@ -159,12 +160,12 @@ def _event(key: bytes | None, attributes: dict[str, str], data: bytes | None) ->
 
 
 def _text(name: str, raw: bytes | None) -> str:
-    if raw is None:
-        raise _malformed(f"{_shown(name)} has no value")
     try:
-        return raw.decode()
+        if raw is not None:
+            return raw.decode()
     except UnicodeDecodeError:
         raise _malformed(f"{_shown(name)} isn't UTF-8") from None
+    raise _malformed(f"{_shown(name)} has no value")
 
 
 # What a producer writes alike into every record is read once. A record that is refused is never kept.

@@ -17,7 +17,7 @@ from schemas.records import ConnectorState, Evidence, ProviderError, Transition
 from service.engine.door import Engine
 from service.engine.fold import Unreadable, Work
 from service.engine.queue import Chunk
-from service.engine.submission import Actor, Judgement, Submission
+from service.engine.submission import Actor, Busy, Judgement, Submission
 from service.store.batch import Batch
 from service.store.log import Logged
 from service.store.migrate import migrate
@@ -25,7 +25,7 @@ from service.store.partitions import FenceLost, OffsetMove
 from service.store.pool import Pool, open_pool
 from service.store.postgres import PostgresStore
 from statemachine import Rules
-from statemachine.inputs import Disconnect, Input, Register, StartReauth, SyncFailed, SyncSucceeded
+from statemachine.inputs import Disconnect, Input, Register, StartReauth, SyncFailed, SyncSucceeded, Update
 
 SHARDS = 2
 HOST = Actor(ActorKind.HOST)
@@ -313,3 +313,29 @@ async def test_generations_never_go_back_and_older_ones_are_stale(engine: Engine
     late = SyncFailed(connector=ConnectorId("c1"), occurred=NOW, reason=Reason.TOKEN_REFUSED, generation=Generation(7))
     receipt = await engine.submit(by_host(late))
     assert receipt.why is Ignored.UNKNOWN_GENERATION
+
+
+class Unheard(PostgresStore):
+    """A store whose first answer is lost on the way back: the batch is stored all the same."""
+
+    lost = 1
+
+    async def store(self, batch: Batch, now: datetime) -> None:
+        await PostgresStore.store(self, batch, now)
+        if type(self).lost > 0:
+            type(self).lost -= 1
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+
+async def test_a_caller_whose_batch_was_stored_unheard_is_not_stored_twice(engine: Engine) -> None:
+    await engine.submit(by_host(register()))
+    epoch = await claimed(engine)
+    engine.store = Unheard(pool_of(engine), "")
+    one = chunk(records(failed(), succeeded()), epoch=epoch)
+    caller = Work(by_host(Update(connector=ConnectorId("c1"), name="Ledger")), answer=asyncio.Future())
+    await engine._process([caller], [one])
+    assert one.stored.done()
+    assert caller.answer is not None
+    with pytest.raises(Busy):
+        await caller.answer
+    assert await versions(pool_of(engine)) == [1, 2, 3, 4]
