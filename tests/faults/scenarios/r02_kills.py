@@ -5,6 +5,7 @@ First every scenario is played undisturbed, to see which points it passes.
 
 import asyncio
 import contextlib
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -123,10 +124,11 @@ async def kill_at_every_point(
     *,
     lanes: int = 3,
     whens: Sequence[When] = ("before",),
-    only: Callable[[Point], bool] = lambda point: True,
+    seed: int | None = None,
+    at_most_s: float = float("inf"),
     say: Callable[[str], None] = lambda line: None,
 ) -> Deaths:
-    """Kills the service once at every point (and `when`), in some lanes side by side."""
+    """Kills the service once at every point (and `when`), in lanes side by side; in an order from the seed, if any."""
     deaths = Deaths()
     with contextlib.closing(Supervisor()) as supervisor:
         async with AsyncExitStack() as stack:
@@ -143,9 +145,17 @@ async def kill_at_every_point(
             chosen = assigned(plays)
             deaths.never = {point.name for point in find_points()} - set(chosen)
 
-            work = deque((p, w) for p in find_points() if p.name in chosen and only(p) for w in whens)
-            say(f"{len(work)} deaths in {lanes} lanes")
-            await _share(running, work, lambda lane, books, one: _kill(deaths, chosen, lane, books, *one))
+            order = [(point, when) for point in find_points() if point.name in chosen for when in whens]
+            if seed is not None:
+                random.Random(seed).shuffle(order)
+            say(f"{len(order)} deaths in {lanes} lanes")
+            until, work = time.monotonic() + at_most_s, deque(order)
+
+            async def kill(lane: Lane, books: Books, one: tuple[Point, When]) -> None:
+                if time.monotonic() < until:
+                    await _kill(deaths, chosen, lane, books, *one)
+
+            await _share(running, work, kill)
             for lane, _ in running:
                 await _left(lane)
                 deaths.codes += len(lane.codes)

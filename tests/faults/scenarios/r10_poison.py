@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ from aiokafka import AIOKafkaProducer
 
 from schemas import channels
 from schemas.dead_letters import DeadLetterHeader
+from schemas.reasons import Reason
 from tests.faults.drained import dealt_with
 from tests.faults.poison import DELETED, PROVIDER, TAKEN, TENANT, Kind, Record, catalogue, command, good
 from tests.faults.stage import holds
-from tests.loop import Loop
+from tests.loop import Loop, eventually
 
 LARGEST = 4 * 1024 * 1024
 IN_FLIGHT = 500
@@ -150,3 +152,58 @@ async def _check_the_letters(loop: Loop, run: PoisonRun) -> None:
             run.wrong.append(f"{kind.name}: on {letter.topic}")
     run.wrong += [f"{kind.name}: no dead letter" for at, (kind, _) in run.poison.items() if told[at] == 0]
     run.wrong += [f"{at}: {count} dead letters" for at, count in told.items() if count > 1]
+
+
+# How long the others wait: printed by the soak, since a machine that others use can't be held to a time.
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How long good records took from being sent to being published, in milliseconds."""
+
+    p50: float
+    p99: float
+
+
+async def waited(loop: Loop, *, seed: int, records: int, a_second: int, share: float) -> Waited:
+    """Sends good records at a pace, each of which makes a transition, with so much poison among them."""
+    chance, kinds = random.Random(seed), [kind for kind in catalogue() if not kind.name.endswith("too large")]
+    ids = [f"w{seed}-{number:03}" for number in range(100)]
+    sent: dict[str, float] = {}
+    producer = AIOKafkaProducer(bootstrap_servers=loop.topics.bootstrap, linger_ms=0)
+    await producer.start()
+    try:
+        register = {"tenant_id": TENANT, "provider": PROVIDER, "name": "Books", "connected": True}
+        await asyncio.gather(*[await _put(loop, producer, command(channels.REGISTER, id_, register)) for id_ in ids])
+        await dealt_with(loop)
+        began = time.monotonic()
+        for number in range(records):
+            await asyncio.sleep(max(0.0, began + number / a_second - time.monotonic()))
+            id_, turn = ids[number % len(ids)], number // len(ids)
+            data: dict[str, Any] = {"started_at": (BEGAN + timedelta(seconds=turn)).isoformat()}
+            message = channels.SYNC_SUCCEEDED if turn % 2 else channels.SYNC_FAILED
+            data |= {} if turn % 2 else {"reason": Reason.TOKEN_REFUSED}
+            record = good(channels.SYNC_EVENTS, message, id_, data)
+            sent[next(v for n, v in record.headers if n == "ce_id" and v).decode()] = time.time() * 1000
+            await _put(loop, producer, record)
+            if chance.random() < share:
+                await _put(loop, producer, chance.choice(kinds).make(id_))
+    finally:
+        await producer.stop()
+    took = sorted(at - sent[cause] for cause, at in (await _published(loop, set(sent))).items())
+    return Waited(took[len(took) // 2], took[int(len(took) * 0.99)])
+
+
+async def _published(loop: Loop, causes: set[str]) -> dict[str, float]:
+    """When the transition of each event was published, by the broker's clock, which is ours."""
+
+    def found() -> dict[str, float]:
+        told: dict[str, float] = {}
+        for records in list(loop.topics.records[channels.TRANSITIONS.topic].values()):
+            for record in records:
+                cause = next((v.decode() for n, v in record.headers if n == "ce_causationid" and v), "")
+                if cause in causes:
+                    told.setdefault(cause, record.timestamp)
+        return told
+
+    return dict(await eventually(lambda: found() if len(found()) == len(causes) else None, "all are published"))

@@ -1,0 +1,97 @@
+"""R2, R7, R9 and R10 at full size, as far as the time allows: what the soak runs. Each raises `Violation`.
+
+Each takes a PostgreSQL server's address (it makes databases of its own there), a broker's, a seed, and its seconds.
+"""
+
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from tests.faults.lane import database_on
+from tests.faults.scenarios.r02_kills import kill_at_every_point
+from tests.faults.scenarios.r07_repeats import repeated_and_shuffled
+from tests.faults.scenarios.r09_shutdown import stop_under_load
+from tests.faults.scenarios.r10_poison import poison_among_good, waited
+from tests.faults.stage import Say, Violation
+from tests.loop import Loop, running_loop
+
+INPUTS, INPUTS_A_PART = 100_000, 5_000
+STOPS, STOPS_A_PART = 200, 20
+GOOD_RECORDS, GOOD_A_PART = 200_000, 20_000
+POISON = 0.01
+PACE, PACED = 500, 5_000
+
+
+async def r02(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
+    """R2: SIGKILL at every await of the crash paths, before it and behind it, in an order from the seed."""
+    until, round_ = time.monotonic() + at_most_s, 0
+    while round_ == 0 or time.monotonic() < until:
+        deaths = await kill_at_every_point(
+            server,
+            bootstrap,
+            whens=("before", "after"),
+            seed=seed + round_,
+            at_most_s=until - time.monotonic(),
+            say=say,
+        )
+        say(f"{len(deaths.died)} deaths, {deaths.codes} codes, {deaths.interrupted} exchanges interrupted")
+        _nothing_wrong("a crash did harm", deaths.wrong)
+        round_ += 1
+
+
+async def r07(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
+    """R7: inputs that come one to ten times, shuffled, some of them stale: as the oracle says."""
+    until, inputs, deliveries = time.monotonic() + at_most_s, 0, 0
+    async with _loop(server, bootstrap) as loop:
+        while inputs < INPUTS and (not inputs or time.monotonic() < until):
+            run = await repeated_and_shuffled(loop, seed=seed + inputs, inputs=INPUTS_A_PART)
+            _nothing_wrong("an input had another effect than its one", run.wrong)
+            inputs, deliveries = inputs + run.inputs, deliveries + run.deliveries
+    say(f"{inputs} inputs, {deliveries} deliveries")
+
+
+async def r09(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
+    """R9: SIGTERM under load, again and again."""
+    until, stops, slowest, callbacks = time.monotonic() + at_most_s, 0, 0.0, 0
+    while stops < STOPS and (not stops or time.monotonic() < until):
+        told = await stop_under_load(server, bootstrap, seed=seed + stops, stops=STOPS_A_PART)
+        _nothing_wrong("a callback was dropped", told.dropped)
+        _nothing_wrong("it didn't exit 0", [str(code) for code in told.exit_codes if code != 0])
+        slowest, callbacks = max(slowest, *told.seconds), callbacks + told.callbacks
+        stops += STOPS_A_PART
+    say(f"{stops} ends, {callbacks} callbacks, the slowest end took {slowest:.2f} s")
+
+
+async def r10(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
+    """R10: 1 % poison of every kind; and what it costs the others: p99 with it and without, in turn."""
+    until, sent, poison = time.monotonic() + at_most_s, 0, 0
+    while sent < GOOD_RECORDS and (not sent or time.monotonic() < until):
+        async with _loop(server, bootstrap) as loop:  # its letters are counted, so each part has topics of its own
+            run = await poison_among_good(
+                loop, seed=seed + sent, good_records=GOOD_A_PART, share=POISON, connectors=1_000
+            )
+        _nothing_wrong("poison among good records", run.wrong)
+        sent, poison = sent + run.good, poison + len(run.poison)
+    say(f"{sent} good records, {poison} poisonous ones of {len(run.kinds)} kinds")
+    async with _loop(server, bootstrap) as loop:
+        for turn, share in enumerate((0, POISON, 0, POISON)):
+            took = await waited(loop, seed=seed + turn, records=PACED, a_second=PACE, share=share)
+            say(f"{share:.0%} poison: a good record is published after p50 {took.p50:.0f} ms, p99 {took.p99:.0f} ms")
+
+
+def _nothing_wrong(what: str, wrong: Sequence[str]) -> None:
+    if wrong:
+        raise Violation(what, list(wrong))
+
+
+@asynccontextmanager
+async def _loop(server: str, bootstrap: str) -> AsyncIterator[Loop]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            database_on(server) as dsn,
+            running_loop(dsn, bootstrap, f"soak{uuid4().hex[:8]}.", Path(folder)) as loop,
+        ):
+            yield loop
