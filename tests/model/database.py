@@ -47,6 +47,13 @@ class Move(NamedTuple):
     next_: int
 
 
+class Mark(NamedTuple):
+    """How far the relay of this epoch has published: a batch that adds to the log takes it along."""
+
+    epoch: int
+    seq: int
+
+
 class Stored(NamedTuple):
     """The answer to a batch that was stored."""
 
@@ -67,9 +74,9 @@ def claim_relay(db: Database) -> Database:
 
 def move_watermark(db: Database, epoch: int, seq: int) -> tuple[bool, Database]:
     """Only for the relay of the newest epoch, and only forward."""
-    if epoch != db.relay_epoch or seq < db.published:
+    if epoch != db.relay_epoch:
         return False, db
-    return True, db._replace(published=seq)
+    return True, db._replace(published=max(db.published, seq))
 
 
 def unpublished(db: Database, after: int, limit: int) -> tuple[Entry, ...]:
@@ -84,6 +91,7 @@ def store(
     read: tuple[Connector | None, ...],
     guards: Guards,
     first_seq: int | None = None,
+    mark: Mark | None = None,
 ) -> tuple[str | Stored, Database]:
     """One batch, whole or not at all: what `inputs` do to the connectors as they were `read`.
 
@@ -112,6 +120,8 @@ def store(
         return CONFLICT, db
     if guards.unique_attempts and not db.attempts.isdisjoint(opened):
         return ID_TAKEN, db
+    if mark is not None and entries:
+        _, db = move_watermark(db, *mark)
     rows = list(db.connectors)
     for c, after in enumerate(now):
         if after is not None and c in touched:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tests.model import database
-from tests.model.database import CONFLICT, FENCE_LOST, ID_TAKEN, Database, Move, Stored
+from tests.model.database import CONFLICT, FENCE_LOST, ID_TAKEN, Database, Mark, Move, Stored
 from tests.model.guards import Guards
 from tests.model.lifecycle import AUTH_EXPIRED, HEALTHY, START_REAUTH, SYNC_FAILED, Connector, Input
 
@@ -227,7 +227,9 @@ def _store(w: World, r: int, me: Replica, batch: Batch, guards: Guards) -> Itera
         yield from _move_offset_first(w, r, me, batch)
         return
     move = None if batch.offset_moved else _move_of(batch)
-    answer, db = database.store(w.database, move, _inputs_of(w, batch), batch.read, guards, batch.first_seq)
+    answer, db = database.store(
+        w.database, move, _inputs_of(w, batch), batch.read, guards, batch.first_seq, _mark_of(me)
+    )
     if isinstance(answer, Stored):
         yield "stores its batch", _with(w, r, _stored(me, batch, answer, guards), database=db)
         if w.lost_answers:
@@ -240,6 +242,12 @@ def _store(w: World, r: int, me: Replica, batch: Batch, guards: Guards) -> Itera
         yield "tells its caller that the attempt was open before", _with(w, r, me._replace(batch=None, calls=calls))
     elif answer == FENCE_LOST:
         yield "loses at the fence", _with(w, r, _without_lost(w.database, me, batch, guards))
+
+
+def _mark_of(me: Replica) -> Mark | None:
+    """How far this replica's relay has published, for the batch to take along."""
+    relay = me.relay
+    return Mark(relay.epoch, relay.at) if relay is not None and relay.epoch is not None else None
 
 
 def _move_of(batch: Batch) -> Move | None:
