@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks import peer
-from benchmarks.measure import Point, PointFailed, Span
+from benchmarks.measure import OverTooSoon, Point, PointFailed, Span
 from benchmarks.peer import Peer
 from benchmarks.place import place
 from benchmarks.roster import OURS, PEERS
@@ -69,10 +69,14 @@ async def _two(session: Session, one: Peer) -> dict[str, Any] | None:  # Any: wh
 
 async def _point(session: Session, one: Peer, span: Span, processes: int = 1) -> Point | None:
     """One point of a peer with its (only) concurrency; `None`, and an error in the report, when it failed."""
-    for is_last in (False, True):
+    point = None
+    for is_last in (False, False, True):
         async with place(session.fleets, inputs=span.inputs(one.rate), connectors=1000) as here:
             try:
                 point = await peer.run(here, one, one.tried[0], span, processes=processes)
+            except OverTooSoon:
+                one = replace(one, rate=one.rate * 4)
+                continue
             except (PointFailed, TimeoutError) as failed:
                 said = tail(here.servers.supervisor.folder / f"peer-{here.prefix}log", 5)
                 session.errors[one.title] = f"{failed or type(failed).__name__}: {said}"
@@ -81,5 +85,8 @@ async def _point(session: Session, one: Peer, span: Span, processes: int = 1) ->
         if is_last or point.is_long_enough(span):
             break
         one = replace(one, rate=point.rate)
+    if point is None:
+        session.errors[one.title] = "its inputs were always through before anything could be measured"
+        return None
     session.told(point, f"{one.tried[0]} at once, {processes} process{'es' if processes > 1 else ''}")
     return point

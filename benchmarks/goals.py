@@ -57,7 +57,12 @@ GOALS = (
         "<=",
     ),
     Goal("G5", "scale-out without waste", "client CPU an event with 2 workers, by that with 1", 1.10, "<="),
-    Goal("G6_drain", "a backlog drains", "events/s over a large backlog, by the median of 1 worker's points", 0.9),
+    Goal(
+        "G6_drain",
+        "a backlog drains",
+        "events/s over a large backlog, by the mean of a point before and one after",
+        0.9,
+    ),
     Goal(
         "G6_restart_s",
         "back after kill -9",

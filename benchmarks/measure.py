@@ -22,6 +22,10 @@ class PointFailed(Exception):
     """A point couldn't be measured; the message says why."""
 
 
+class OverTooSoon(PointFailed):
+    """All inputs were through before anything could be measured: give it more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """How long a point is measured, and what is discarded before."""
@@ -92,7 +96,7 @@ async def drained(
                 closed = (before if through >= total and before > opened[0] else through), spent(pids, postgres, kafka)
         await asyncio.sleep(_POLL_S)
     if first is None or opened is None or closed is None or closed[0] <= opened[0]:
-        raise PointFailed(f"{name}: {total} inputs were through before anything could be measured")
+        raise OverTooSoon(f"{name}: {total} inputs were through before anything could be measured")
     events, used = closed[0] - opened[0], closed[1].since(opened[1])
     return Point(
         name=name,

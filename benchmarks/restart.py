@@ -14,22 +14,27 @@ from benchmarks.place import place
 
 _POLL_S = 0.01
 _LIMIT_S = 60
+_LAST_COMMITS_S = 0.5
+"""Until then PostgreSQL may still end what the dead worker had sent; no new worker is that fast."""
 SESSION_TIMEOUT_S = 6.0
 """Of the worker's group (`service/kafka/clients.py`): the broker waits for the dead that long."""
 
 
 async def killed(fleets: Fleets, rate: float) -> dict[str, Any]:  # Any: what JSON can hold
     """kill -9 under load, and another worker started at once."""
-    async with place(fleets, inputs=int(rate * 6), connectors=1000) as here, looking(here) as eyes:
+    inputs = max(60_000, int(rate * 8))
+    async with place(fleets, inputs=inputs, connectors=1000) as here, looking(here) as eyes:
         supervisor = here.servers.supervisor
         began = time.monotonic()
         first = start_worker(here)
         cold = await _grown(eyes, 0) - began
-        await asyncio.sleep(1.5)
+        await _grown(eyes, inputs // 10)
         supervisor.kill(first)
-        killed_at, at = time.monotonic(), await eyes.consumed()
+        killed_at = time.monotonic()
         second = start_worker(here)
         try:
+            await asyncio.sleep(_LAST_COMMITS_S)
+            at = await eyes.consumed()
             silent = await _grown(eyes, at) - killed_at
         finally:
             await supervisor.end(second, signal.SIGTERM, 30)
