@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test mutants bench lint pins screens clean
+.PHONY: help demo test soak mutants bench lint pins screens clean
 
 help: ## Say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,10 @@ demo: $(VENV)/demo.stamp ## Run the whole thing here; ARGS="--ci --json" checks 
 test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes to pytest
 	@$(BIN)/python -m tests.browser.set_up
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) \
-		tests/unit tests/contract tests/integration tests/browser tests/faults
+		tests/unit tests/contract tests/simulation tests/model tests/integration tests/browser tests/faults
+
+soak: $(VENV)/test.stamp ## Run the faults at length; ARGS="--minutes 30 --only r05 --seed 1"
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 mutants: $(VENV)/test.stamp ## Show that the tests notice wrong edits; ARGS names some, all without
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -55,6 +55,11 @@ class Stage:
     def __post_init__(self) -> None:
         self.output = Output(self.fleet.bootstrap, self.fleet.prefix)
 
+    def __str__(self) -> str:
+        """How far it is, on one line."""
+        told = f"{self.load.sent} inputs, {self.load.transitions} transitions wanted, {self.output.distinct} read back"
+        return f"{told}, {len(self.fleet.running)} of {len(self.fleet.processes)} processes run"
+
     async def registered(self, patience_s: float = 60) -> None:
         """Registers all connectors and waits until they are there: what follows comes by another topic."""
         await self.load.register()

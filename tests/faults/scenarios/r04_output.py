@@ -1,6 +1,8 @@
 """R4: what comes out is complete and in order, while workers are killed and long transactions are held open."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +10,6 @@ import asyncpg
 
 from tests.faults.stage import Stage, Violation
 
-WORKERS = 2
 SHARE = 0.1
 """Of the connectors that a round says something about: the load comes evenly, as a fleet's does, not in waves."""
 REPEATS_ALLOWED = 0.01
@@ -16,16 +17,24 @@ KILL_PAUSE_S = (2.0, 5.0)
 HOLD_S = 5.0
 
 
-async def order_and_completeness(stage: Stage, transitions: int, *, rounds_a_second: float = 25.0) -> None:
+async def order_and_completeness(
+    stage: Stage,
+    transitions: int,
+    *,
+    at_most_s: float = math.inf,
+    workers: int = 2,
+    rounds_a_second: float = 25.0,
+) -> None:
     """Drives the load until the oracle counts `transitions`, under kills, and checks all of the output.
 
     Raises `Violation`; repeats beyond the allowance count as one.
     """
-    for _ in range(WORKERS):
+    ends = time.monotonic() + at_most_s
+    for _ in range(workers):
         await stage.fleet.start()
     await stage.registered()
     async with _kills(stage) as kills, _held_open(stage.fleet.dsn):
-        while stage.load.transitions < transitions:
+        while stage.load.transitions < transitions and time.monotonic() < ends:
             await asyncio.gather(stage.load.round(SHARE), asyncio.sleep(1 / rounds_a_second))
             stage.say(f"{stage.load.transitions} transitions, {len(kills)} kills")
     await stage.until_normal(120)

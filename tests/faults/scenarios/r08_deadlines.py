@@ -26,7 +26,8 @@ LATE_S = 5.0
 
 # What opened each deadline beside what fired it: the version after.
 FIRED = """
-select c.connector_id, (opened.record::json -> 'connector' ->> 'deadline')::timestamptz as due, fired.at,
+select
+    c.connector_id, (opened.record::json -> 'connector' ->> 'deadline')::timestamptz as due, fired.at,
     fired.trigger::text
 from transition opened
 join connector c on c.id = opened.connector
