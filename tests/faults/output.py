@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from schemas import channels
 
@@ -57,15 +57,14 @@ class Output:
         finally:
             await consumer.stop()
 
-    def _take(self, topic: str, record: "object") -> None:
-        key = (record.key or b"").decode(errors="replace")  # type: ignore[attr-defined]
-        value, headers = record.value, record.headers  # type: ignore[attr-defined]
+    def _take(self, topic: str, record: ConsumerRecord) -> None:
+        key = (record.key or b"").decode(errors="replace")
         if topic == channels.TRANSITIONS.topic:
-            self._transition(key, orjson.loads(value)["version"])
+            self._transition(key, orjson.loads(record.value)["version"])
         elif topic == channels.STATES.topic:
-            self.last[key] = orjson.loads(value) if value else {}
+            self.last[key] = orjson.loads(record.value) if record.value else {}
         else:
-            said = {name: bytes(text).decode(errors="replace") for name, text in headers}
+            said = {name: bytes(text).decode(errors="replace") for name, text in record.headers}
             self.dead_letters.add((said["dlq-topic"], said["dlq-partition"], said["dlq-offset"]))
 
     def _transition(self, key: str, version: int) -> None:

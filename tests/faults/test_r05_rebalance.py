@@ -7,7 +7,7 @@ from tests.faults.stage import staged
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 45
+SECONDS = 40
 
 
 async def test_r05_workers_come_go_and_oversleep_and_nothing_is_lost_doubled_or_out_of_order(

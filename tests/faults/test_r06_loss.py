@@ -83,6 +83,17 @@ async def test_r06_a_standby_takes_over_and_nothing_is_lost(
         await r06_loss.the_standby_takes_over(stage, primary, standby)
 
 
+async def test_r06_a_backlog_of_one_shard_comes_out(database: str, kafka_bootstrap: str, topic_prefix: str) -> None:
+    async with staged(database, kafka_bootstrap, topic_prefix, seed=60, connectors=1500, shards=1, say=print) as stage:
+        worker = await stage.fleet.start()
+        await stage.registered()
+        worker.kill()
+        for _ in range(3):
+            await stage.load.round()
+        await stage.fleet.start()
+        await stage.until_normal(60)
+
+
 async def test_r06_one_lost_broker_of_three_only_delays(database: str, topic_prefix: str) -> None:
     async with (
         three_brokers() as cluster,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
+from service.demo.client import Regrant
 from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres
 from tests.faults.cluster import KafkaCluster
 from tests.faults.fleet import PROVIDER, Process
@@ -114,7 +115,7 @@ async def memory_stays_while_the_brokers_are_away(
         raise Violation("too long until all was out", [f"{took:.1f} s"])
 
 
-async def _call(host, callers: int, seconds: float) -> int:  # type: ignore[no-untyped-def]
+async def _call(host: Regrant, callers: int, seconds: float) -> int:
     """So many callers register connectors and rename them, one call after the other. Returns how many calls."""
     ends, done = time.monotonic() + seconds, 0
 
