@@ -239,6 +239,13 @@ class Batch:
         self.records.append((key, value, headers))
         return object()
 
+    def record_count(self) -> int:
+        return len(self.records)
+
+    def size(self) -> int:
+        """A record is larger here, so that a transaction has several batches of a partition."""
+        return 100_000 * len(self.records)
+
     def close(self) -> None:
         pass
 
@@ -251,6 +258,9 @@ class Producer:
     process: Process
     transactional_id: str
     epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self._sent: dict[TopicPartition, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         await self.process.crosses()
@@ -285,9 +295,15 @@ class Producer:
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Task[None]":
         """Sends; what is under way arrives even when nobody waits for it any more, unless the fence came first."""
-        return asyncio.ensure_future(self._send(batch, topic, partition))
+        place = TopicPartition(topic, partition)
+        sent = asyncio.ensure_future(self._send(batch, topic, partition, self._sent.get(place)))
+        self._sent[place] = sent
+        return sent
 
-    async def _send(self, batch: Batch, topic: str, partition: int) -> None:
+    async def _send(self, batch: Batch, topic: str, partition: int, earlier: "asyncio.Task[None] | None") -> None:
+        """A partition's batches go one after the other; behind one that failed none is taken."""
+        if earlier is not None:
+            await asyncio.shield(earlier)
         await self.process.crosses()
         self._reach()
         self._fence()

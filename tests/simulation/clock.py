@@ -28,12 +28,28 @@ class _NothingToSelect:
         return []
 
 
+class _NumberedTask(asyncio.Task[Any]):
+    """A task whose place in a set doesn't depend on where it lies in memory: task groups keep theirs in one."""
+
+    _made = 0
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], **more: Any) -> None:
+        self._number = _NumberedTask._made
+        _NumberedTask._made += 1
+        super().__init__(coroutine, **more)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class VirtualLoop(asyncio.base_events.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self._selector = _NothingToSelect(self)
         self._clock_resolution = 1e-6
+        _NumberedTask._made = 0
+        self.set_task_factory(lambda loop, coroutine, **more: _NumberedTask(coroutine, loop=loop, **more))
 
     def time(self) -> float:
         return self.now

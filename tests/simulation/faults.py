@@ -34,7 +34,7 @@ class Faults:
         """Strikes a few times within the given time; when it returns, everybody is well again."""
         self.weather.error_rate = self.rng.choice((0.0, 0.0, 0.03, 0.1))
         self.weather.slow_rate = self.rng.choice((0.0, 0.02, 0.1))
-        kinds = [self._crash, self._zombie, self._rebalance, self._database, self._broker, self._cut]
+        kinds = [self._crash, self._leave, self._zombie, self._rebalance, self._database, self._broker, self._cut]
         strikes = [(self.rng.uniform(0, seconds), self.rng.choice(kinds)) for _ in range(self.rng.randint(0, 6))]
         under_way = [asyncio.ensure_future(self._at(when, strike)) for when, strike in strikes]
         await asyncio.sleep(seconds)
@@ -53,12 +53,27 @@ class Faults:
     async def _crash(self) -> None:
         place = self._place()
         replica = self.replicas[place]
-        if replica.process.dead:
+        if replica.process.dead or replica.leaving:
             return
         self.trace.add(replica.process.name, "dies")
         replica.process.dies()
         await asyncio.sleep(self.rng.uniform(0.2, 5))
         self.start(place)
+
+    async def _leave(self) -> None:
+        """A process that is told to end, ends, and another takes its place."""
+        place = self._place()
+        replica = self.replicas[place]
+        if replica.process.dead or replica.leaving:
+            return
+        self.trace.add(replica.process.name, "leaves")
+        leaving = asyncio.ensure_future(replica.leaves())
+        await asyncio.wait([leaving], timeout=40)
+        ended = replica.task.done() and replica.task.exception() is None
+        self.trace.add(replica.process.name, "has left" if ended else "is killed")
+        if self.replicas[place] is replica:
+            replica.process.dies()
+            self.start(place)
 
     async def _zombie(self) -> None:
         """A process that stands still, often for longer than its session lasts, and then goes on where it was."""

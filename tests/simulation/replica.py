@@ -55,6 +55,10 @@ class TwoProviders:
         return Judgement(reason, Evidence(at=error.at, status=error.status))
 
 
+def _never_grows() -> None:
+    raise AssertionError("no partition is added")
+
+
 class Replica:
     """One incarnation. `task` ends only by a fault of ours."""
 
@@ -74,16 +78,33 @@ class Replica:
             Publication(PREFIX, "https://regrant.example"),
             lambda: Consumer(broker, process),  # type: ignore[arg-type, return-value]
             lambda id_: broker.producer(broker, process, id_),  # type: ignore[return-value]
+            _never_grows,
         )
+        self.leaving = False
+        self._tasks: list[asyncio.Task[None]] = []
         self.task = asyncio.ensure_future(self._run())
 
     async def _run(self) -> None:
         handlers = {"verify": self._verify, "retire": self.store.finish, "shred": self.store.finish}
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.engine.run(), name="engine")
-            tasks.create_task(run_jobs(self.engine, handlers), name="jobs")
-            tasks.create_task(fire_deadlines(self.engine), name="deadlines")
-            tasks.create_task(self._worker.run(), name="worker")
+            self._tasks = [
+                tasks.create_task(fire_deadlines(self.engine), name="deadlines"),
+                tasks.create_task(self._worker.run(), name="worker"),
+                tasks.create_task(run_jobs(self.engine, handlers), name="jobs"),
+                tasks.create_task(self.engine.run(), name="engine"),
+            ]
+
+    async def leaves(self) -> None:
+        """As on SIGTERM: what feeds the engine ends first, then the jobs, and the engine last."""
+        self.leaving = True
+        *background, jobs, engine = self._tasks
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        jobs.cancel()
+        await asyncio.wait([jobs], timeout=20)
+        engine.cancel()
+        await asyncio.wait([self.task])
 
     async def submit(self, submission: Submission) -> object:
         return await self.engine.submit(submission)
@@ -128,4 +149,4 @@ class Replica:
 
 
 def living(replicas: Sequence[Replica]) -> list[Replica]:
-    return [replica for replica in replicas if not replica.process.dead]
+    return [replica for replica in replicas if not (replica.process.dead or replica.leaving)]

@@ -45,6 +45,7 @@ def test_r01_faults_of_every_kind_are_among_the_schedules() -> None:
     for fault in (
         " dies",
         " goes on",
+        " has left",
         "session is over",
         "rebalance",
         "database is away",
