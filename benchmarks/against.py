@@ -12,6 +12,9 @@ from benchmarks.roster import OURS, PEERS
 from benchmarks.session import Session, median
 from service.demo.embedded.child import tail
 
+_SMALLEST_S = 30
+"""A peer isn't begun in quick mode when less time is left."""
+
 
 async def peers(session: Session) -> dict[str, Any]:  # Any: what JSON can hold
     """Ours, a peer, ours, the next peer, …, ours; one process against one, and then two against two."""
@@ -21,6 +24,9 @@ async def peers(session: Session) -> dict[str, Any]:  # Any: what JSON can hold
     points: dict[str, list[Point]] = {one.title: [] for one in best}
     for _ in range(session.mode.repeats):
         for one in best:
+            if session.left_s() < _SMALLEST_S:
+                session.errors[one.title] = "left out: the time was over"
+                continue
             point = await _point(session, one, session.mode.span)
             mine.append(await session.ours(session.mode.span))
             if point is not None and point.checked:

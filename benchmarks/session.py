@@ -64,7 +64,8 @@ class Session:
     async def rate(self, workers: int = 1) -> float:
         """Our own rate, as it is known; measured shortly where it isn't."""
         if workers not in self._rates:
-            self._rates[workers] = 15_000 * workers  # a guess, by which the inputs of the first point are counted
+            # A low guess: what is over too soon is measured again, what isn't over must be waited for.
+            self._rates[workers] = self._rates[1] * 1.3 if workers > 1 and 1 in self._rates else 8_000
             await self.ours(self.mode.short, workers=workers, note="to begin with")
         return self._rates[workers]
 
