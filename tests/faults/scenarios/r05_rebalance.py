@@ -18,6 +18,8 @@ ASLEEP_S = SESSION_S + 3
 TAKE_OVER_PATIENCE_S = 60.0
 """The session, and what a sleeper's open transaction may hold: `idle_in_transaction_session_timeout` ends that."""
 SHARE, ROUNDS_A_SECOND = 0.1, 15.0
+BUSY_SHARE = 0.3
+"""For the zombie: a relay that is busy when it falls asleep has something to say when it wakes."""
 
 
 async def rebalances(stage: Stage, seconds: float) -> None:
@@ -39,7 +41,7 @@ async def a_zombie_relay(stage: Stage, *, times: int = 2) -> None:
     await stage.fleet.start()
     await stage.registered()
     await stage.until_all_is_out(30)
-    async with loaded(stage):
+    async with loaded(stage, BUSY_SHARE):
         for turn in range(times):
             sleeper = stage.fleet.processes[turn % 2]
             before = await _relay_epochs(stage.fleet.dsn)
