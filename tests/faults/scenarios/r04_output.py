@@ -37,7 +37,6 @@ async def order_and_completeness(
     async with _kills(stage) as kills, _held_open(stage.fleet.dsn):
         while stage.load.transitions < transitions and time.monotonic() < ends:
             await asyncio.gather(stage.load.round(SHARE), asyncio.sleep(1 / rounds_a_second))
-            stage.say(f"{stage.load.transitions} transitions, {len(kills)} kills")
     await stage.until_normal(120)
     output = stage.output
     stage.say(f"{output.distinct} transitions, {output.repeats} repeats, {len(kills)} kills")
