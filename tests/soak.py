@@ -20,7 +20,7 @@ from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
 from tests.faults.cluster import three_brokers
 from tests.faults.postgres import Primary, SmallDisk, Standby, failover_dsn
 from tests.faults.proxy import before
-from tests.faults.scenarios import r06_loss
+from tests.faults.scenarios import kills_at_length, r06_loss
 from tests.faults.scenarios.r04_output import order_and_completeness
 from tests.faults.scenarios.r05_rebalance import a_zombie_relay, rebalances
 from tests.faults.scenarios.r08_deadlines import AHEAD_S, RULES, deadlines
@@ -135,8 +135,25 @@ async def r08(run: Run) -> None:
         await deadlines(stage, over_s)
 
 
+def _on_one_of_each(play: kills_at_length.AtLength) -> "Scenario":
+    """A scenario that makes its databases and topics itself, on servers of its own."""
+
+    async def scenario(run: Run) -> None:
+        async with _one_of_each() as (postgres, kafka):
+            await play(postgres.dsn, kafka.bootstrap, run.seed, run.load_s, run.say)
+
+    scenario.__doc__ = play.__doc__
+    return scenario
+
+
 Scenario: TypeAlias = Callable[[Run], Awaitable[None]]
-SCENARIOS: dict[str, Scenario] = {"r04": r04, "r05": r05, "r06": r06, "r08": r08}
+SCENARIOS: dict[str, Scenario] = {
+    "r04": r04,
+    "r05": r05,
+    "r06": r06,
+    "r08": r08,
+    **{play.__name__: _on_one_of_each(play) for play in kills_at_length.ALL},
+}
 
 
 @asynccontextmanager

@@ -5,9 +5,10 @@ Each takes a PostgreSQL server's address (it makes databases of its own there), 
 
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 
 from tests.faults.lane import database_on
@@ -17,6 +18,8 @@ from tests.faults.scenarios.r09_shutdown import stop_under_load
 from tests.faults.scenarios.r10_poison import poison_among_good, waited
 from tests.faults.stage import Say, Violation
 from tests.loop import Loop, running_loop
+
+AtLength: TypeAlias = Callable[[str, str, int, float, Say], Awaitable[None]]
 
 INPUTS, INPUTS_A_PART = 100_000, 5_000
 STOPS, STOPS_A_PART = 200, 20
@@ -80,6 +83,9 @@ async def r10(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say
         for turn, share in enumerate((0, POISON, 0, POISON)):
             took = await waited(loop, seed=seed + turn, records=PACED, a_second=PACE, share=share)
             say(f"{share:.0%} poison: a good record is published after p50 {took.p50:.0f} ms, p99 {took.p99:.0f} ms")
+
+
+ALL: tuple[AtLength, ...] = (r02, r07, r09, r10)
 
 
 def _nothing_wrong(what: str, wrong: Sequence[str]) -> None:
