@@ -33,8 +33,8 @@ PUBLISH_CAP = 1000
 BATCH_BYTES = 900_000
 """What a batch may hold: a topic's `max.message.bytes`, 1 MiB, is about whole batches. A larger record goes alone."""
 FENCED_PAUSE_S = 1.0
-SAVE_AFTER_S = 0.2
-"""How long the log must be quiet before the watermark is saved by itself; else the next batch takes it along."""
+SAVE_EVERY_S = 0.2
+"""How soon the watermark is saved where no batch takes it along: what is behind it comes again after a kill."""
 SAVE_LIMIT_S = 5.0
 """How long a relay that is told to stop may take over what it has begun."""
 PUBLISH_LIMIT_S = 30.0
@@ -91,6 +91,8 @@ class Relay:
     async def _follow(self, producer: AIOKafkaProducer, position: Position) -> None:
         """Publishes until somebody else has taken the shard over."""
         at = saved = position.at
+        clock = asyncio.get_running_loop().time
+        save_at = clock() + SAVE_EVERY_S
         try:
             while True:
                 entries = self.tail.take(at, PUBLISH_CAP)
@@ -102,12 +104,16 @@ class Relay:
                     self.tail.published = Watermark(self.shard, position.epoch, at)
                     if told_to_stop:
                         raise asyncio.CancelledError
-                elif not await self.tail.grew(SAVE_AFTER_S if at > saved else POLL_S):
-                    if at > saved and not await self.store.move_watermark(self.shard, position.epoch, at):
+                    is_quiet = False
+                else:
+                    is_quiet = not await self.tail.grew(SAVE_EVERY_S if at > saved else POLL_S)
+                if is_quiet:
+                    self.tail.wake()
+                if at > saved and (is_quiet or clock() >= save_at):
+                    if not await self.store.move_watermark(self.shard, position.epoch, at):
                         log.info("relay_replaced", shard=self.shard)
                         return
-                    saved = at
-                    self.tail.wake()
+                    saved, save_at = at, clock() + SAVE_EVERY_S
         except asyncio.CancelledError:
             if at > saved:  # else the next relay would publish it again
                 with suppress(*TRANSIENT):
