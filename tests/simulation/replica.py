@@ -106,9 +106,6 @@ class Replica:
         engine.cancel()
         await asyncio.wait([self.task])
 
-    async def submit(self, submission: Submission) -> object:
-        return await self.engine.submit(submission)
-
     # The verification, with a provider that answers by the seed.
 
     async def _verify(self, job: Job) -> None:

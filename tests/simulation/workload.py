@@ -16,7 +16,7 @@ import orjson
 from schemas import channels
 from schemas.channels import Message
 from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
-from schemas.lifecycle import ActorKind
+from schemas.lifecycle import ActorKind, Outcome
 from schemas.reasons import Reason
 from service.engine.submission import Actor, Busy, LeaseLost, NewAttempt, ReceivedCode, Submission
 from statemachine.inputs import (
@@ -61,7 +61,9 @@ class Host:
         replicas: Callable[[], list[Replica]],
         clock: Callable[[], datetime],
         trace: Trace,
+        is_stored: Callable[[Submission], bool],
     ) -> None:
+        self._is_stored = is_stored
         self.rng, self.store, self.broker, self.trace = rng, store, broker, trace
         self.replicas, self.clock = replicas, clock
         self.nonsense: set[bytes] = set()
@@ -186,8 +188,10 @@ class Host:
         self.trace.add("host", f"calls {replica.process.name}: {said}")
         try:
             async with asyncio.timeout(12):  # its replica may be dead
-                await replica.submit(submission)
+                receipt = await replica.engine.submit(submission)
             self.trace.add("host", f"is answered: {said}")
+            if receipt.outcome in (Outcome.TRANSITION, Outcome.OBSERVATION) and not self._is_stored(submission):
+                self.unexpected.append(f"I3: {said} was answered before it was stored")
         except (Busy, LeaseLost, TimeoutError):
             self.trace.add("host", f"isn't answered: {said}")
         except Exception as error:

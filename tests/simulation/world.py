@@ -14,6 +14,7 @@ import structlog
 from schemas.ids import ConnectorId
 from service.engine import door, fold
 from service.engine.fold import Work
+from service.engine.submission import Submission
 from service.store.batch import Batch, Loaded
 from tests.simulation.broker import Broker
 from tests.simulation.clock import run
@@ -79,7 +80,9 @@ class Run:
         coordinator = asyncio.ensure_future(self.broker.coordinate())
         for place in range(2):
             self._start(place)
-        host = Host(self.rng, self.store, self.broker, lambda: living(self.replicas), self.clock, trace)
+        host = Host(
+            self.rng, self.store, self.broker, lambda: living(self.replicas), self.clock, trace, self._is_stored
+        )
         faults = Faults(self.rng, self.replicas, self._start, self.store, self.broker, self.weather, trace)
         await asyncio.gather(host.run(self.rng.randint(20, 60), STRIKES_S), faults.run(STRIKES_S))
         await self._rest()
@@ -109,6 +112,9 @@ class Run:
         committed = Committed(batch, works, read, now)
         self.world.history.append(committed)
         return committed.was_unheard
+
+    def _is_stored(self, submission: Submission) -> bool:
+        return any(work.submission is submission for committed in self.world.history for work in committed.works)
 
     # The end.
 
