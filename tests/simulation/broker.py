@@ -194,6 +194,11 @@ class Consumer:
         self._reach()
         return {partition: len(self.broker.logs[partition]) for partition in partitions}
 
+    async def committed(self, partition: TopicPartition) -> int | None:
+        await self.process.crosses()
+        self._reach()
+        return self.broker.committed.get(partition)
+
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         await self.process.crosses()
         self._reach()
