@@ -90,7 +90,7 @@ class Shards:
                 ConnectorId(connector_id(number)): Shard(self._task.shard_of[number])
                 for number in mine[start : start + _LOAD]
             }
-            self._loaded |= (await self._store.load(ids))[1]
+            self._loaded |= (await self._store.load(ids, ids.__getitem__))[1]
         for shard in self._task.shards:
             owned = await self._store.claim_partition(channels.SYNC_EVENTS.topic, shard)
             self._epoch[shard], self._offset[shard] = owned.epoch, owned.at
@@ -122,7 +122,7 @@ class Shards:
         """Stores a shard's batches, one after the other."""
         for one in ready:
             began = time.perf_counter()
-            now, _ = await self._store.load(one.ids)
+            now, _ = await self._store.load(one.ids, one.ids.__getitem__)
             await self._store.store(one.batch, now)
             took.append(time.perf_counter() - began)
 

@@ -136,8 +136,8 @@ class Engine:
 
     async def _store(self, callers: Sequence[Work], chunks: Sequence[Chunk]) -> None:
         works = [*callers, *(work for chunk in chunks for work in chunk.works)]
-        ids = {id_: self.shard_of(id_) for work in works if (id_ := work.connector) is not None}
-        now, loaded = await self.store.load(ids)
+        ids = {id_ for work in works if (id_ := work.connector) is not None}
+        now, loaded = await self.store.load(ids, self.shard_of)
         batch, receipts = fold(works, loaded, now, self.rules, self._providers)
         batch.offsets = moves(chunks)
         logged = _by_shard(batch)

@@ -16,7 +16,9 @@ from service.settings.model import Kafka
 log = structlog.get_logger()
 
 LARGEST_REQUEST = 5 * 1024 * 1024
-"""A dead letter of 4 MiB with room around it. A producer's own default of 16 KiB a batch would refuse most appends."""
+"""A dead letter of 4 MiB with room around it."""
+BATCH_BYTES = 900_000
+"""What a batch may hold: a topic's `max.message.bytes`, 1 MiB, is about whole batches. A larger record goes alone."""
 TRANSACTION_TIMEOUT_MS = 30_000
 STOP_LIMIT_S = 10.0
 
@@ -45,7 +47,7 @@ def make_producer(kafka: Kafka, transactional_id: str) -> AIOKafkaProducer:
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
         acks="all",
-        max_batch_size=LARGEST_REQUEST,
+        max_batch_size=BATCH_BYTES,
         max_request_size=LARGEST_REQUEST,
         linger_ms=0,
         request_timeout_ms=20_000,

@@ -30,8 +30,6 @@ log = structlog.get_logger()
 
 PUBLISH_CAP = 1000
 """Log entries a transaction of Kafka's."""
-BATCH_BYTES = 900_000
-"""What a batch may hold: a topic's `max.message.bytes`, 1 MiB, is about whole batches. A larger record goes alone."""
 FENCED_PAUSE_S = 1.0
 SAVE_EVERY_S = 0.2
 """How soon the watermark is saved where no batch takes it along: what is behind it comes again after a kill."""
@@ -185,13 +183,5 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Published]) -> list[t
 
 
 def _fits(batch: BatchBuilder, record: Published) -> bool:
-    if batch.record_count() and batch.size() + _size(record) > BATCH_BYTES:
-        return False
     appended = batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
     return appended is not None
-
-
-def _size(record: Published) -> int:
-    """An upper bound of what a record takes in a batch: lengths are at most five bytes each."""
-    headers = sum(len(name) * 4 + len(value or b"") + 10 for name, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers + 40

@@ -3,8 +3,10 @@
 Only `service.engine` may import this module beside the store: whoever has a batch can change a connector.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from schemas.ids import ConnectorId, Shard
@@ -13,6 +15,9 @@ from service.store.consequences import Consequence
 from service.store.log import DeadLetter, Logged, Watermark
 from service.store.partitions import OffsetMove
 from statemachine.connector import Connector
+
+ShardOf: TypeAlias = Callable[[ConnectorId], Shard]
+"""In which shard a new connector of that id belongs. It costs as much as reading a row, so only new ones are asked."""
 
 
 @dataclass(slots=True)

@@ -3,12 +3,12 @@
 Each asks for its own part. The tests hold an in-memory store behind the same protocols against PostgreSQL.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from schemas.ids import ConnectorId, Shard
-from service.store.batch import Batch, Loaded
+from service.store.batch import Batch, Loaded, ShardOf
 from service.store.due import Due, Job
 from service.store.log import Entry
 from service.store.partitions import Position
@@ -17,8 +17,8 @@ from service.store.partitions import Position
 class ConnectorStore(Protocol):
     """What the door works on."""
 
-    async def load(self, ids: dict[ConnectorId, Shard]) -> tuple[datetime, dict[ConnectorId, Loaded]]:
-        """The database's time, and the connectors named; one that doesn't exist is absent, of the shard given."""
+    async def load(self, ids: Collection[ConnectorId], shard_of: ShardOf) -> tuple[datetime, dict[ConnectorId, Loaded]]:
+        """The database's time, and the connectors named; one that doesn't exist is absent, of its id's shard."""
         ...
 
     async def store(self, batch: Batch, now: datetime) -> None:

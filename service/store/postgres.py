@@ -1,7 +1,7 @@
 """The store on PostgreSQL: each call takes a connection of the pool for its one statement or transaction."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ import asyncpg
 
 from schemas.ids import ConnectorId, Shard
 from service.store import due, log, partitions, write
-from service.store.batch import Batch, Conflict, Loaded
+from service.store.batch import Batch, Conflict, Loaded, ShardOf
 from service.store.due import Due, Job
 from service.store.log import Entry
 from service.store.partitions import FenceLost, Position
@@ -24,9 +24,9 @@ class PostgresStore:
     dsn: str = field(repr=False)
     """For the connection that listens, which is nobody else's."""
 
-    async def load(self, ids: dict[ConnectorId, Shard]) -> tuple[datetime, dict[ConnectorId, Loaded]]:
+    async def load(self, ids: Collection[ConnectorId], shard_of: ShardOf) -> tuple[datetime, dict[ConnectorId, Loaded]]:
         async with self.pool.acquire() as connection:
-            return await write.load(connection, ids)
+            return await write.load(connection, ids, shard_of)
 
     async def store(self, batch: Batch, now: datetime) -> None:
         async with self.pool.acquire() as connection:

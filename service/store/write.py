@@ -6,14 +6,14 @@ connectors, input partitions, shards, connectors (each sorted), then the rows th
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
 from schemas.ids import ConnectorId, Shard
-from service.store.batch import Batch, Changed, Conflict, Loaded
+from service.store.batch import Batch, Changed, Conflict, Loaded, ShardOf
 from service.store.consequences import carry_out
 from service.store.log import CHANNEL, DeadLetter, Entry
 from service.store.partitions import FenceLost, OffsetMove, position
@@ -41,8 +41,10 @@ left join connector c on c.connector_id = wanted.id
 """
 
 
-async def load(connection: Connection, ids: dict[ConnectorId, Shard]) -> tuple[datetime, dict[ConnectorId, Loaded]]:
-    """The connectors named, and the database's time. One that doesn't exist is loaded as absent, of the shard given."""
+async def load(
+    connection: Connection, ids: Collection[ConnectorId], shard_of: ShardOf
+) -> tuple[datetime, dict[ConnectorId, Loaded]]:
+    """The connectors named, and the database's time. One that doesn't exist is loaded as absent, of its id's shard."""
     rows = await connection.fetch(LOAD, list(ids))
     loaded = {}
     for row in rows:
@@ -50,7 +52,7 @@ async def load(connection: Connection, ids: dict[ConnectorId, Shard]) -> tuple[d
             continue  # none was named: only the time was asked for
         id_ = ConnectorId(row["wanted"])
         if row["id"] is None:
-            loaded[id_] = Loaded(None, 0, ids[id_], Connector(id_))
+            loaded[id_] = Loaded(None, 0, shard_of(id_), Connector(id_))
         else:
             loaded[id_] = Loaded(row["id"], row["revision"], Shard(row["shard"]), connector_of(row))
     return rows[0]["now"], loaded

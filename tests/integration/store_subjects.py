@@ -74,8 +74,8 @@ class Subject:
     ) -> tuple[Batch, datetime]:
         """A batch as it would be stored now."""
         works = [_work(i, n, move, lease, code) for n, i in enumerate(inputs)]
-        ids = {id_: shard_of(id_) for work in works if (id_ := work.connector) is not None}
-        now, loaded = await self.store.load(ids)
+        ids = {id_ for work in works if (id_ := work.connector) is not None}
+        now, loaded = await self.store.load(ids, shard_of)
         batch, _ = fold(works, loaded, now, rules, AnyProvider())
         batch.offsets = [move] if move else []
         batch.watermarks, batch.wake = list(marks), list(wake)
@@ -83,7 +83,7 @@ class Subject:
 
     async def loaded(self, name: str = "c0") -> Loaded:
         id_ = ConnectorId(name)
-        return (await self.store.load({id_: shard_of(id_)}))[1][id_]
+        return (await self.store.load([id_], shard_of))[1][id_]
 
     async def log(self, shard: int = 0, after: int = 0, limit: int = 100) -> list[Entry]:
         return await self.store.unpublished(Shard(shard), after, limit)

@@ -141,7 +141,8 @@ async def test_a_producer_that_is_stuck_is_replaced_and_nothing_is_missing(
 ) -> None:
     monkeypatch.setattr(relay, "PUBLISH_LIMIT_S", 1.0)
     async with worker_with(loop, producer=trap) as producers:
-        ids = [await loop.register(connected=True) for _ in range(6)]  # of both shards
+        ids = [await loop.register(f"c-{number}", connected=True) for number in range(6)]
+        assert {loop.service.engine.shard_of(id_) for id_ in ids} == {0, 1}, "the stuck producer's shard is among them"
         for id_ in ids:
             await loop.path(id_, State.HEALTHY)
         assert producers.made > 2  # one a shard, and the one in place of the stuck one

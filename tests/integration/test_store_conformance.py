@@ -50,6 +50,7 @@ from tests.integration.store_subjects import (
     on_postgres,
     reauth,
     register,
+    shard_of,
 )
 
 # The behaviours.
@@ -63,13 +64,13 @@ async def what_was_stored_is_loaded(s: Subject) -> None:
     assert one.connector.failed_since == BEGIN + timedelta(minutes=1)
 
 
-async def what_is_absent_is_loaded_as_absent_of_the_shard_given(s: Subject) -> None:
+async def what_is_absent_is_loaded_as_absent_of_its_ids_shard(s: Subject) -> None:
     one = await s.loaded("c1")
     assert (one.pk, one.revision, one.shard, one.connector.version) == (None, 0, Shard(1), 0)
 
 
 async def nothing_named_is_the_time_alone(s: Subject) -> None:
-    now, loaded = await s.store.load({})
+    now, loaded = await s.store.load([], shard_of)
     assert loaded == {} and now.tzinfo is not None
 
 
@@ -340,7 +341,7 @@ async def who_listens_hears_of_the_shards_that_a_batch_wakes(s: Subject) -> None
 
 BEHAVIOURS: tuple[Callable[[Subject], Awaitable[None]], ...] = (
     what_was_stored_is_loaded,
-    what_is_absent_is_loaded_as_absent_of_the_shard_given,
+    what_is_absent_is_loaded_as_absent_of_its_ids_shard,
     nothing_named_is_the_time_alone,
     a_batch_on_an_older_revision_is_a_conflict_and_leaves_nothing,
     an_id_that_was_registered_meanwhile_is_a_conflict,

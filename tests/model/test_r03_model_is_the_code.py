@@ -240,7 +240,7 @@ class Real:
         """The state again, without what only the model notes."""
         shard = await self.connection.fetchrow("select * from shard where shard = 0")
         partition = await self.connection.fetchrow("select * from input_partition")
-        loaded = (await write.load(self.connection, dict.fromkeys([ConnectorId("c0"), ConnectorId("c1")], SHARD)))[1]
+        loaded = (await write.load(self.connection, [ConnectorId("c0"), ConnectorId("c1")], lambda _: SHARD))[1]
         rows = await self.connection.fetch("select * from transition order by seq")
         number_of = {pk: n for n, pk in self.pks.items()}
         attempts = await self.connection.fetch("select attempt_id from attempt")

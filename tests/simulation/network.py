@@ -7,7 +7,7 @@ and what it still tries reaches nobody.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -15,7 +15,7 @@ from typing import TypeVar
 import asyncpg
 
 from schemas.ids import ConnectorId, Generation, Shard
-from service.store.batch import Batch, Loaded
+from service.store.batch import Batch, Loaded, ShardOf
 from service.store.due import Due, Job
 from service.store.log import Entry
 from service.store.partitions import Position
@@ -102,8 +102,8 @@ class DistantStore:
     def __init__(self, store: MemoryStore, process: Process, wrote: Wrote) -> None:
         self._store, self._process, self._wrote = store, process, wrote
 
-    async def load(self, ids: dict[ConnectorId, Shard]) -> tuple[datetime, dict[ConnectorId, Loaded]]:
-        return await self._process.asks(f"load {' '.join(ids)}", lambda: self._store.load(ids))
+    async def load(self, ids: Collection[ConnectorId], shard_of: ShardOf) -> tuple[datetime, dict[ConnectorId, Loaded]]:
+        return await self._process.asks(f"load {' '.join(sorted(ids))}", lambda: self._store.load(ids, shard_of))
 
     async def store(self, batch: Batch, now: datetime) -> None:
         unheard: list[Callable[[], None]] = []

@@ -6,7 +6,7 @@ handoffs, sealed values, the trace of a request.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ import asyncpg
 
 from schemas.ids import AttemptId, ConnectorId, Generation, Shard
 from schemas.lifecycle import Step
-from service.store.batch import Batch, Changed, Conflict, Loaded, LoggedTransition, Note
+from service.store.batch import Batch, Changed, Conflict, Loaded, LoggedTransition, Note, ShardOf
 from service.store.consequences import (
     AttemptEnded,
     AttemptOpened,
@@ -142,12 +142,12 @@ class MemoryStore:
 
     # What the door works on.
 
-    async def load(self, ids: dict[ConnectorId, Shard]) -> tuple[datetime, dict[ConnectorId, Loaded]]:
+    async def load(self, ids: Collection[ConnectorId], shard_of: ShardOf) -> tuple[datetime, dict[ConnectorId, Loaded]]:
         loaded = {}
-        for id_, shard in ids.items():
+        for id_ in sorted(ids):
             row = self.tables.connectors.get(id_)
             if row is None:
-                loaded[id_] = Loaded(None, 0, shard, Connector(id_))
+                loaded[id_] = Loaded(None, 0, shard_of(id_), Connector(id_))
             else:
                 loaded[id_] = Loaded(row.pk, row.revision, row.shard, row.connector.copied())
         return self._clock(), loaded
