@@ -18,6 +18,7 @@ import uvloop
 
 from benchmarks import machine, page
 from benchmarks.against import peers
+from benchmarks.callbacks import callbacks
 from benchmarks.fleet import Fleets
 from benchmarks.goals import GOALS, verdicts
 from benchmarks.latency import at_load, idle
@@ -64,6 +65,13 @@ async def where_time_goes(session: Session) -> dict[str, Any]:  # Any: what JSON
     return found
 
 
+async def way_back(session: Session) -> dict[str, Any]:  # Any: what JSON can hold
+    """P2: what a person waits for."""
+    found = await callbacks(session.fleets.servers, 100 if session.mode.budget_s is not None else 500)
+    session.say(f"callback to sync request at {found['a_second']}/s: {found['ms']} ms")
+    return found
+
+
 PARTS: dict[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "database": database,
     "peers": peers,
@@ -71,6 +79,7 @@ PARTS: dict[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "guarantees": guarantees,
     "memory": memory,
     "backlog": backlog,
+    "callbacks": way_back,
     "restart": restart,
     "profile": where_time_goes,
     "growth": growth,

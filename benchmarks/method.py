@@ -43,5 +43,7 @@ METHOD = """
   many more. Both start with everything written, so that no producer competes for the cores.
 - **Profile.** A worker with a CPU timer that notes the function at work every 2 ms; C code counts to its caller.
 
-From the callback to the sync request is measured by the service's tests with the simulator, not here.
+- **Callback to sync request.** One process of the service with both roles, the simulator, and people whose browsers
+  hold the provider's redirect; these are opened at a steady pace, and the time is taken until a consumer has the
+  request.
 """

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks import plots
 from benchmarks.goals import GOALS
+from benchmarks.limits import limits
 from benchmarks.method import METHOD
 
 Json = Mapping[str, Any]  # Any: what JSON can hold
@@ -23,6 +24,7 @@ def write(report: Json, docs: Path) -> None:
         _growth(report, docs),
         _memory_and_restarts(report),
         _profile(report),
+        limits(report),
         METHOD,
         _machine(report),
     ]
@@ -179,6 +181,13 @@ def _memory_and_restarts(report: Json) -> str:
         lines.append(
             f"- From a cold start to the first commit: {restart['cold_start_s']} s, {restart['cold_start_over_import']}"
             f" times the import of its modules ({restart['import_s']} s)."
+        )
+    if back := raw.get("callbacks"):
+        lines.append(
+            f"- From the callback to the sync request on Kafka (P2), at {back['a_second']} callbacks/s with a provider"
+            f" that takes {back['provider_ms']:g} ms a call: p50 {back['ms']['p50']} ms, p95 {back['ms']['p95']} ms, p99"
+            f" {back['ms']['p99']} ms; {back['missing']} of {back['callbacks']} missing. People, provider and service"
+            f" share the cores."
         )
     if guarantees := raw.get("guarantees"):
         lines.append(f"- With the guarantees, by without, in each interleaving: {guarantees['ratios']}.")
