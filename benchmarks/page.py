@@ -184,8 +184,8 @@ def _memory_and_restarts(report: Json) -> str:
         )
     if back := raw.get("callbacks"):
         lines.append(
-            f"- From the callback to the sync request on Kafka (P2), at {back['a_second']} callbacks/s with a provider"
-            f" that takes {back['provider_ms']:g} ms a call: p50 {back['ms']['p50']} ms, p95 {back['ms']['p95']} ms, p99"
+            f"- From the callback to the sync request (P2), at {back['a_second']}/s with a provider that takes"
+            f" {back['provider_ms']:g} ms a call: p50 {back['ms']['p50']} ms, p95 {back['ms']['p95']} ms, p99"
             f" {back['ms']['p99']} ms; {back['missing']} of {back['callbacks']} missing. People, provider and service"
             f" share the cores."
         )
