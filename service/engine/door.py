@@ -7,7 +7,6 @@ makes batches: they form by themselves while the last commit runs. A queue is bo
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import asyncpg
@@ -140,7 +139,7 @@ class Engine:
         now, loaded = await self.store.load(ids, self.shard_of)
         batch, receipts = fold(works, loaded, now, self.rules, self._providers)
         batch.offsets = moves(chunks)
-        logged = _by_shard(batch)
+        logged = batch.by_shard()
         batch.wake = [shard for shard in logged if shard not in self.relayed]
         batch.watermarks = [mark for shard in logged if (mark := self.tails[shard].published) is not None]
         if not batch.is_empty():
@@ -224,16 +223,6 @@ def _speaks_of_the_data(error: Exception) -> bool:
     of_the_database = isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, *TRANSIENT))
     data = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError)
     return isinstance(error, data) or not of_the_database
-
-
-def _by_shard(batch: Batch) -> dict[Shard, list[Entry]]:
-    """What the batch adds to each shard's log, in the order in which the store numbers it."""
-    logged: dict[Shard, list[Entry]] = defaultdict(list)
-    for transition in batch.transitions:
-        logged[transition.shard].append(transition)
-    for letter in batch.dead_letters:
-        logged[letter.shard].append(letter)
-    return logged
 
 
 def _leave_unknown(callers: Sequence[Work]) -> None:

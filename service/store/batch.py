@@ -3,6 +3,7 @@
 Only `service.engine` may import this module beside the store: whoever has a batch can change a connector.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +13,7 @@ from uuid import UUID
 from schemas.ids import ConnectorId, Shard
 from schemas.lifecycle import State
 from service.store.consequences import Consequence
-from service.store.log import DeadLetter, Logged, Watermark
+from service.store.log import DeadLetter, Entry, Logged, Watermark
 from service.store.partitions import OffsetMove
 from statemachine.connector import Connector
 
@@ -87,6 +88,15 @@ class Batch:
     """How far the shards that this batch locks anyway are published."""
     wake: list[Shard] = field(default_factory=list)
     """Shards that another process relays: it is notified on commit."""
+
+    def by_shard(self) -> dict[Shard, list[Entry]]:
+        """What it adds to each shard's log, in the order in which the store numbers it."""
+        logged: dict[Shard, list[Entry]] = defaultdict(list)
+        for transition in self.transitions:
+            logged[transition.shard].append(transition)
+        for letter in self.dead_letters:
+            logged[letter.shard].append(letter)
+        return logged
 
     def is_empty(self) -> bool:
         return not (

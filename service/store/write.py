@@ -5,7 +5,6 @@ a round trip. The rest, which people cause, adds statements around it. Locks are
 connectors, input partitions, shards, connectors (each sorted), then the rows that hang on them.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -194,12 +193,10 @@ async def store(connection: Connection, batch: Batch, now: datetime) -> None:
 
 
 async def _store(connection: Connection, batch: Batch, now: datetime, pks: dict[ConnectorId, int]) -> None:
-    by_shard: dict[Shard, list[Entry]] = defaultdict(list)
-    entries: list[Entry] = [*batch.transitions, *batch.dead_letters]
-    for entry in entries:
-        of_shard = by_shard[entry.shard]
-        entry.seq = len(of_shard)
-        of_shard.append(entry)
+    by_shard = batch.by_shard()
+    for entries in by_shard.values():
+        for nth, entry in enumerate(entries):
+            entry.seq = nth
     statement, changed = _changes([c for c in batch.changed if c.pk is not None])
     parameters = [
         *_columns(((m.topic, m.partition, m.epoch, m.first, m.next_) for m in batch.offsets), 5),
