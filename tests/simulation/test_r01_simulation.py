@@ -65,8 +65,8 @@ def test_r01_faults_of_every_kind_are_among_the_schedules() -> None:
     assert not missing
 
 
-# The simulation can fail: a store without one of its guards is found out. A relay without the producers' fence needs one
-# connector at the right moment, too rare for random schedules: tests/integration/test_relay.py makes it.
+# The simulation can fail: a store without one of its guards is found out. A relay without the producers' fence needs
+# one connector at the right moment, too rare for random schedules: tests/integration/test_relay.py makes it.
 
 
 class WithoutFence(MemoryStore):
