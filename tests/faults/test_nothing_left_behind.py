@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 SERVERS = """
-import asyncio, contextlib
+import asyncio, contextlib, signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests under nohup ignores it, and that is inherited
 from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
 
 async def main(supervisor):
@@ -71,7 +72,8 @@ class Parent:
         return self._seen
 
     async def is_gone(self) -> None:
-        await self.process.wait()
+        async with asyncio.timeout(90):
+            await self.process.wait()
 
         async def nothing() -> bool | None:
             left = [process for process in self._seen if is_alive(process)]
