@@ -16,8 +16,8 @@ from service.engine.tail import Tail
 from service.kafka.clients import make_producer
 from service.kafka.published import Publication
 from service.kafka.relay import Relay
-from statemachine.inputs import Update
-from tests.loop import HOST, Loop, eventually, running_loop
+from statemachine.inputs import Register, Update
+from tests.loop import HOST, QUICKBOOKS, TENANT, Loop, eventually, running_loop
 
 
 class FallsAsleep(AIOKafkaProducer):
@@ -88,3 +88,26 @@ async def test_a_zombie_relay_that_wakes_up_leaves_each_keys_newest_version_last
         await asyncio.gather(last, return_exceptions=True)
         versions = [state["version"] for state in loop.topics.data(channels.STATES, id_)]
         assert versions == [1, 2, 3], "what the zombie had in its hand came after its successor's"
+
+
+async def test_a_backlog_that_no_topic_takes_in_one_batch_comes_out(loop: Loop) -> None:
+    """A topic's `max.message.bytes` is about whole batches: a thousand entries are more than 1 MiB."""
+    long, count = "Books of " + "x" * 190, 2400
+    for first in range(0, count, 400):
+        await asyncio.gather(*(registered(loop, f"b{number:04}", long) for number in range(first, first + 400)))
+    engine, make = loop.service.engine, partial(make_producer, loop.service.settings.kafka)
+    publication = Publication(loop.service.settings.kafka.topic_prefix, "http://127.0.0.1")
+    relays = [
+        asyncio.create_task(Relay(shard, engine.store, publication, make, Tail()).run()) for shard in engine.tails
+    ]
+    async with loop.topics.followed():
+        topic = loop.topics.records[channels.TRANSITIONS.topic]
+        await eventually(lambda: len(topic) == count, "all of it is published")
+    for relay in relays:
+        relay.cancel()
+    await asyncio.gather(*relays, return_exceptions=True)
+
+
+async def registered(loop: Loop, name: str, words: str) -> None:
+    new = Register(connector=ConnectorId(name), tenant=TENANT, provider=QUICKBOOKS, name=words, connected=True)
+    await loop.service.engine.submit(Submission(input=new, actor=HOST))
