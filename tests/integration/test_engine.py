@@ -295,7 +295,8 @@ async def test_an_error_of_the_database_that_nobody_knows_buries_no_record(engin
     engine.store = UnknownTrouble(pool_of(engine), "")
     one = chunk(records(register(), failed()), epoch=epoch)
     await engine.consume(one)
-    await one.stored
+    async with asyncio.timeout(30):
+        await one.stored
     assert await versions(pool_of(engine)) == [1, 2]
     assert await pool_of(engine).fetchval("select count(*) from dead_letter") == 0
 
