@@ -12,7 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from schemas.ids import Generation, Shard
+from schemas.ids import ConnectorId, Generation, Shard
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
 from service.engine.fold import Unreadable
@@ -203,6 +203,8 @@ async def an_attempt_is_opened_once(s: Subject) -> None:
 async def a_deadline_is_due_at_home_at_once_and_elsewhere_when_its_owner_is_late(s: Subject) -> None:
     await s.take(register(), reauth(1), rules=PAST)
     await s.take(register("c1"), reauth(2, "c1"))
+    await s.take(register("c2"), reauth(3, "c2"), rules=Rules(attempt_time=timedelta(seconds=1)))  # not due yet
+    assert shard_of(ConnectorId("c2")) == Shard(0)
     minute, hour = timedelta(seconds=30), timedelta(hours=1)
     [one] = await s.store.due([Shard(0)], hour, 10)
     assert (one.connector, one.state, one.step) == (C0, State.AWAITING_AUTH, Step.LINK_OFFERED)
