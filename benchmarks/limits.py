@@ -45,9 +45,9 @@ behind the goal had neither CloudEvents headers nor guards nor whole snapshots i
 build on, so they stay, and the goal is missed rather than met by leaving them out.
 
 The distance to the hand-written handlers (G2) follows from the same: 14 times the four statements an event would need
-an event in {1e6 / (14 * peer):,.0f} µs on this machine. Latency (G3) is not one commit's: half of the own maximum is a queue already
-where producer, consumer, broker, database and worker share {cores} cores. Fetches that wait for 10 ms in place of 50 made
-it no shorter (p99 at a tenth of the load: 72 ms beside 66, in one run).
+an event in {1e6 / (14 * peer):,.0f} µs on this machine. Latency (G3) is not one commit's: half of the own maximum is a
+queue already where producer, consumer, broker, database and worker share {cores} cores. Fetches that wait for 10 ms in
+place of 50 made it no shorter (p99 at a tenth of the load: 72 ms beside 66, in one run).
 
 What helps is more processes on more cores: client CPU an event hardly grows with workers (G5), and a shard is cheap.
 {NEXT}"""
