@@ -4,8 +4,8 @@ METHOD = """
 ## How it is made
 
 `make bench` runs everything (about an hour), `make bench ARGS=--quick` a small version within five minutes, and
-`make bench ARGS="--only peers,latency"` parts. The raw figures are in `bench.json`, in the folder `build`. The code is in
-`benchmarks/`: one idea a file.
+`make bench ARGS="--only peers,latency"` parts. The raw figures are in `bench.json`, in the folder `build`. The code is
+in `benchmarks/`: one idea a file.
 
 - **Servers.** A PostgreSQL and a one-node Apache Kafka of the run's own, on the machine's disk. `fsync`,
   `synchronous_commit` and `full_page_writes` are on. All contenders share them, one after the other.
