@@ -31,8 +31,6 @@ class Record:
 
 
 class Broker:
-    producer: "type[Producer]"
-
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
         self.logs: dict[TopicPartition, list[Record]] = defaultdict(list)
@@ -317,6 +315,3 @@ class Producer:
         told = " ".join((key or b"").decode(errors="replace") for key, _, _ in batch.records)
         self.process.trace.add(self.process.name, f"writes {topic}{partition}: {told}")
         await self.process.crosses()
-
-
-Broker.producer = Producer

@@ -19,7 +19,7 @@ from service.store.due import Job
 from statemachine import Rules
 from statemachine.connector import Account
 from statemachine.inputs import Input, ProviderUnavailable, Rejected, Verified
-from tests.simulation.broker import Broker, Consumer
+from tests.simulation.broker import Broker, Consumer, Producer
 from tests.simulation.network import DistantStore, Process, Wrote
 from tests.simulation.store import MemoryStore
 
@@ -77,7 +77,7 @@ class Replica:
             self.engine,
             Publication(PREFIX, "https://regrant.example"),
             lambda: Consumer(broker, process),  # type: ignore[arg-type, return-value]
-            lambda id_: broker.producer(broker, process, id_),  # type: ignore[return-value]
+            lambda id_: Producer(broker, process, id_),  # type: ignore[return-value]
             _never_grows,
         )
         self.leaving = False
