@@ -24,6 +24,7 @@ from benchmarks.fleet import Fleets
 from benchmarks.measure import PointFailed, Span
 from benchmarks.ours import looking, workers
 from benchmarks.place import Place, place
+from benchmarks.processes import cpu_s, spent
 from benchmarks.workload import fits
 
 _TICK_S = 0.002
@@ -49,6 +50,8 @@ class Latency:
     durable_ms: tuple[float, float]
     seen_ms: tuple[float, float]
     events: int
+    cores: dict[str, float]
+    """How many cores each part kept busy."""
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -58,13 +61,15 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 async def at_load(fleets: Fleets, rate: float, share: float, span: Span, flush_ms: float) -> Latency:
     """The latencies while inputs come at `rate`, the given share of the maximum."""
-    async with place(fleets, inputs=400, connectors=1000) as here, looking(here) as eyes, workers(here, 1):
+    async with place(fleets, inputs=400, connectors=1000) as here, looking(here) as eyes, workers(here, 1) as (worker,):
         async with asyncio.timeout(30):
             while await eyes.published() < here.workload.transitions:
                 await asyncio.sleep(0.05)
         watcher = await _watcher(here)
         try:
+            before = _busy(here, worker.pid, watcher.pid)
             first, last, sent = await _pace(here, rate, span.discard_s, span.seconds)
+            cores = _cores(before, _busy(here, worker.pid, watcher.pid))
             async with asyncio.timeout(30):
                 while await eyes.consumed() < here.workload.inputs:
                     await asyncio.sleep(0.05)
@@ -85,7 +90,25 @@ async def at_load(fleets: Fleets, rate: float, share: float, span: Span, flush_m
         (round(durable[0] + flush_ms, 2), round(durable[1] + flush_ms, 2)),
         (round(quantile(seen, 0.5), 2), round(quantile(seen, 0.99), 2)),
         events,
+        cores,
     )
+
+
+def _busy(here: Place, worker: int, watcher: int) -> dict[str, float]:
+    """CPU seconds so far, by part; `at` is the time."""
+    used = spent([worker], here.servers.postgres.pid, here.servers.kafka.pid)
+    return {
+        "at": used.at,
+        "worker": used.clients,
+        "PostgreSQL": used.postgres,
+        "Kafka": used.kafka,
+        "measuring": time.process_time() + cpu_s(watcher),
+    }
+
+
+def _cores(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    took = after.pop("at") - before.pop("at")
+    return {part: round((after[part] - before[part]) / took, 2) for part in after}
 
 
 async def _watcher(here: Place) -> asyncio.subprocess.Process:

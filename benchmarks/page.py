@@ -113,19 +113,25 @@ def _latency(report: Json, docs: Path) -> str:
     idle = found["idle"]
     plots.latencies(found["loads"], idle["lone_ms"]["p99"], docs / PLOTS / "latency.svg")
     rows = [
-        (f"{load['share']:.0%}", f"{load['rate']:,.0f}", *load["durable_ms"], *load["seen_ms"])
+        (f"{load['share']:.0%}", f"{load['rate']:,.0f}", *load["durable_ms"], *load["seen_ms"], _cores(load))
         for load in found["loads"]
     ]
-    head = ("load", "inputs/s", "durable p50, ms", "p99", "seen p50, ms", "p99")
+    head = ("load", "inputs/s", "durable p50, ms", "p99", "seen p50, ms", "p99", "cores busy")
     return f"""## Latency
 
 ![Latency by load](benchmarks/latency.svg)
 
 One input alone on the idle database (one load and one transaction): p50 {idle["lone_ms"]["p50"]} ms, p99
 {idle["lone_ms"]["p99"]} ms; a commit's round trip alone: p99 {idle["commit_ms"]["p99"]} ms, which is added to every
-*durable* figure. The producer that paces the inputs and the consumer that sees the transitions share the cores.
+*durable* figure. The producer that paces the inputs and the consumer that sees the transitions (*measuring*) share
+the cores.
 
 {_table(head, rows)}"""
+
+
+def _cores(load: Json) -> str:
+    parts = ", ".join(f"{part} {cores:.2f}" for part, cores in load["cores"].items())
+    return f"{sum(load['cores'].values()):.2f}: {parts}"
 
 
 def _growth(report: Json, docs: Path) -> str:

@@ -32,8 +32,8 @@ CALLERS_CAP = 1000
 """Callers' inputs that may wait in a shard's queue."""
 ANSWER_LIMIT_S = 8.0
 """How long a caller waits for a database that is away."""
-CHUNKS_CAP = 4
-"""Chunks of records that may wait in a shard's queue."""
+RECORDS_CAP = 2000
+"""Records that may wait in a shard's queue before the consumer has to."""
 UNKNOWN_TRIES = 5
 """How often a batch is tried again after an error of the database that isn't known to pass."""
 
@@ -89,7 +89,7 @@ class Engine:
         belongs to somebody else.
         """
         queue = self._queues[Shard(chunk.move.partition)]
-        while len(queue.chunks) >= CHUNKS_CAP:
+        while sum(len(waiting.works) for waiting in queue.chunks) >= RECORDS_CAP:
             queue.drained.clear()
             await queue.drained.wait()
         queue.chunks.append(chunk)

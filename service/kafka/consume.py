@@ -31,8 +31,11 @@ log = structlog.get_logger()
 
 FETCH_CAP = 500
 """Records of one fetch."""
-IN_FLIGHT_CAP = 2
-"""Chunks of a partition that may be on their way to the database; then the partition is paused, not buffered."""
+IN_FLIGHT_CAP = 1000
+"""Records of a partition that may be on their way to the database; then the partition is paused, not buffered.
+
+Records, not chunks: under a low load chunks are small, and a paused partition misses a whole wait of the broker's.
+"""
 
 OwnerChanged = Callable[[set[Shard]], None]
 """Told which shards this process works on, whenever that changes."""
@@ -49,6 +52,10 @@ class _Held:
     def is_stored(self) -> bool:
         """Whether nothing that was read waits for the database."""
         return all(chunk.stored.done() for chunk in self.in_flight)
+
+    def has_room(self) -> bool:
+        """Whether more may be read."""
+        return sum(len(chunk.works) for chunk in self.in_flight) < IN_FLIGHT_CAP
 
 
 class Consumer:
@@ -71,6 +78,7 @@ class Consumer:
         self._unclaimed: set[TopicPartition] = set()
         self._stored: dict[TopicPartition, int] = {}
         """The offsets that Kafka is still to be told."""
+        self._some_stored = asyncio.Event()
 
     async def run(self) -> None:
         """Consumes until cancelled; a consumer that breaks, or stalls, is made anew."""
@@ -82,6 +90,7 @@ class Consumer:
                 consumer.subscribe(self._topics(), listener=_Listener(self))
                 await _first_of(
                     self._read(consumer),
+                    self._settle_as_stored(consumer),
                     follow_offsets(consumer, self._stored),
                     watch(consumer, partial(self._positions, consumer)),
                 )
@@ -109,7 +118,6 @@ class Consumer:
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             await self._claim(consumer)
-            self._settle(consumer)
             fetched = await consumer.getmany(timeout_ms=50, max_records=FETCH_CAP)
             for partition, records in fetched.items():
                 held = self._held.get(partition)
@@ -145,9 +153,16 @@ class Consumer:
         chunk = Chunk(move, works, asyncio.get_running_loop().create_future())
         held.next_offset = next_
         held.in_flight.append(chunk)
-        if len(held.in_flight) >= IN_FLIGHT_CAP and partition in consumer.assignment():
+        chunk.stored.add_done_callback(lambda _: self._some_stored.set())
+        if not held.has_room() and partition in consumer.assignment():
             consumer.pause(partition)
         await self._engine.consume(chunk)
+
+    async def _settle_as_stored(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            await self._some_stored.wait()
+            self._some_stored.clear()
+            self._settle(consumer)
 
     def _settle(self, consumer: AIOKafkaConsumer) -> None:
         """Follows up what was stored: Kafka's own offset, room for more, and partitions that were lost."""
@@ -159,7 +174,7 @@ class Consumer:
                     self._reclaim(consumer, partition)
                     break
                 self._stored[partition] = chunk.move.next_
-            if len(held.in_flight) < IN_FLIGHT_CAP and partition in consumer.paused():
+            if held.has_room() and partition in consumer.paused():
                 consumer.resume(partition)
 
     def _reclaim(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:

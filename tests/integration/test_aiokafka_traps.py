@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -121,6 +122,36 @@ async def test_a_consumer_that_has_nothing_to_read_is_left_alone(loop: Loop, mon
             await loop.state(id_, State.FAILED)
             await asyncio.sleep(0.5)  # longer than a stall
         assert consumers.made == 1
+
+
+class Watched(AIOKafkaConsumer):
+    """Counts what was read, and notes what was paused."""
+
+    read = 0
+    paused_ones: ClassVar[set[object]] = set()
+
+    async def getmany(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        records = await super().getmany(*args, **kwargs)
+        type(self).read += sum(len(few) for few in records.values())
+        return records
+
+    def pause(self, *partitions):  # type: ignore[no-untyped-def]
+        if type(self).read:  # what was just assigned is paused until it is claimed
+            type(self).paused_ones.update(partitions)
+        super().pause(*partitions)
+
+
+async def test_a_partition_is_paused_by_its_records_and_not_by_its_chunks(loop: Loop) -> None:
+    """A paused partition misses a whole wait of the broker's: five inputs in five chunks must not cause one."""
+    async with worker_with(loop, consumer=Watched):
+        id_ = await loop.register(connected=True)
+        async with loop.pool.acquire() as other, other.transaction():
+            await other.execute("lock table connector in access exclusive mode")  # nothing can be stored
+            for number in range(1, 6):
+                await loop.fail(id_, generation=None)
+                await eventually(lambda number=number: Watched.read == number, f"input {number} is read")  # type: ignore[misc]
+            assert not Watched.paused_ones
+        await loop.state(id_, State.FAILED)
 
 
 async def test_a_commit_that_comes_after_a_rebalance_loses_nothing(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
