@@ -32,7 +32,7 @@ class Mode:
 
 
 def quick() -> Mode:
-    return Mode("quick", Span(3.5, 1), Span(2.5, 0.7), Span(2, 0.8), 1, 100_000, 60_000, budget_s=270)
+    return Mode("quick", Span(2, 0.7), Span(1.8, 0.5), Span(1.2, 0.4), 1, 100_000, 60_000, budget_s=240)
 
 
 def full(seconds: float) -> Mode:
@@ -66,7 +66,8 @@ class Session:
         if workers not in self._rates:
             # A low guess: what is over too soon is measured again, what isn't over must be waited for.
             self._rates[workers] = self._rates[1] * 1.3 if workers > 1 and 1 in self._rates else 8_000
-            await self.ours(self.mode.short, workers=workers, note="to begin with")
+            if self.mode.repeats > 1 or workers == 1:
+                await self.ours(self.mode.short, workers=workers, note="to begin with")
         return self._rates[workers]
 
     async def ours(
