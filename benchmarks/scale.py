@@ -85,8 +85,8 @@ async def _on_disk(session: Session) -> dict[str, int]:
         connection = await asyncpg.connect(here.dsn)
         try:
             row = await connection.fetchrow(
-                "select sum(pg_table_size(inhrelid)) as heap, sum(pg_indexes_size(inhrelid)) as indexes,"
-                " (select count(*) from transition) as rows from pg_inherits where inhparent = 'transition'::regclass"
+                "select sum(pg_table_size(inhrelid))::bigint as heap, sum(pg_indexes_size(inhrelid))::bigint as indexes"
+                ", (select count(*) from transition) as rows from pg_inherits where inhparent = 'transition'::regclass"
             )
         finally:
             await connection.close()
