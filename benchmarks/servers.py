@@ -9,7 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
-from service.demo.embedded import kafka as embedded_kafka
 
 POSTGRES_SETTINGS = {
     # What a commit says is on disk.
@@ -28,6 +27,7 @@ POSTGRES_SETTINGS = {
     "track_commit_timestamp": "on",
 }
 KAFKA_HEAP_MB = 1024
+"""A backlog of half a million records needs more than the demo's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,10 @@ class Servers:
 @asynccontextmanager
 async def running_servers(heap_mb: int = KAFKA_HEAP_MB) -> AsyncIterator[Servers]:
     """Starts both, and leaves nothing behind."""
-    # The demo's heap is made for a laptop; a backlog of half a million records needs another.
-    embedded_kafka.HEAP_MB = heap_mb
     with contextlib.closing(Supervisor()) as supervisor:
         settings = dict(POSTGRES_SETTINGS)
         postgres = EmbeddedPostgres(supervisor, settings=settings)
-        kafka = EmbeddedKafka(supervisor)
+        kafka = EmbeddedKafka(supervisor, heap_mb=heap_mb)
         await postgres.start()
         await kafka.start()
         yield Servers(supervisor, postgres, kafka)

@@ -19,7 +19,7 @@ from service.demo.embedded.jars import kafka_jars
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 10
 PORT_TAKEN = b"java.net.BindException"
-HEAP_MB = 128  # 48 is the least that can load its offsets again after a kill
+HEAP_MB = 128  # for a laptop; 48 is the least that can load its offsets again after a kill
 LARGEST_RECORD = 4 * 1024 * 1024 + 64 * 1024
 
 _PROPERTIES = """
@@ -99,7 +99,13 @@ class EmbeddedKafka:
     """One Apache Kafka node on the loopback address, with its data in a folder of its own; alone, or at its `seat`."""
 
     def __init__(
-        self, supervisor: Supervisor, name: str = "kafka", *, progress: Progress = silent, seat: Seat | None = None
+        self,
+        supervisor: Supervisor,
+        name: str = "kafka",
+        *,
+        progress: Progress = silent,
+        seat: Seat | None = None,
+        heap_mb: int = HEAP_MB,
     ) -> None:
         self._supervisor = supervisor
         self._folder = supervisor.folder / name
@@ -107,6 +113,7 @@ class EmbeddedKafka:
         self._progress = progress
         self._child: subprocess.Popen[bytes] | None = None
         self._seat = seat
+        self._heap_mb = heap_mb
         self._node = seat.node if seat else _node()
         self._has_answered = False
 
@@ -155,7 +162,7 @@ class EmbeddedKafka:
         properties = self._folder / "server.properties"
         if not properties.exists():
             await self._format(jars, properties)
-        options = [f"-Xmx{HEAP_MB}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+        options = [f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
         log4j = f"-Dlog4j2.configurationFile=file:{self._folder / 'log4j2.xml'}"
         command = [_java(), *options, log4j, "-cp", f"{jars}/*", "kafka.Kafka", str(properties)]
         before = self._log.stat().st_size
