@@ -40,6 +40,12 @@ from (
 """
 
 
+_STORED = """
+select count(*) from transition
+where pg_xact_commit_timestamp(xmin) between to_timestamp($1) and to_timestamp($2)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     """At one load: milliseconds, as p50 and p99."""
@@ -109,6 +115,27 @@ def _busy(here: Place, worker: int, watcher: int) -> dict[str, float]:
 def _cores(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     took = after.pop("at") - before.pop("at")
     return {part: round((after[part] - before[part]) / took, 2) for part in after}
+
+
+async def most(fleets: Fleets, rate: float, span: Span) -> float:
+    """Inputs a second that become durable while more come than can: `rate` is a little above what is expected.
+
+    This, and not the rate of a backlog, is what loads are shares of: the producer and the consumer that latencies are
+    measured with take their share of the cores.
+    """
+    async with place(fleets, inputs=400, connectors=1000) as here, workers(here, 1):
+        watcher = await _watcher(here)
+        try:
+            first, last, _ = await _pace(here, rate, span.discard_s, span.seconds)
+        finally:
+            watcher.kill()
+            await watcher.wait()
+        connection = await asyncpg.connect(here.dsn)
+        try:
+            stored = await connection.fetchval(_STORED, first / 1e9, last / 1e9, timeout=120)
+        finally:
+            await connection.close()
+    return float(stored) / (last - first) * 1e9
 
 
 async def _watcher(here: Place) -> asyncio.subprocess.Process:

@@ -12,6 +12,9 @@ from benchmarks.session import Session
 _BATCHES = (50, 100, 200, 500, 1000, 2000)
 _SHARDS = (1, 2, 4, 8, 16, 64)
 _STORED = 100_000
+_MANY = 100_000
+"""Connectors where batches and shards are compared: with few, a larger batch or more shards let a batch hold more
+inputs of the same connectors, which costs less."""
 
 
 async def memory(session: Session) -> dict[str, Any]:  # Any: what JSON can hold
@@ -37,6 +40,7 @@ async def backlog(session: Session) -> dict[str, Any]:  # Any: what JSON can hol
 async def growth(session: Session) -> dict[str, Any]:  # Any: what JSON can hold
     """Points without a ratio; in quick mode fewer, and only while there is time."""
     quick, short = session.mode.repeats == 1, session.mode.short
+    many = min(_MANY, session.mode.large_fleet)
     raw: dict[str, Any] = {"batches": {}, "shards": {}, "connectors": {}, "left_out": []}
 
     async def add(group: str, name: str, measure: Callable[[], Awaitable[Any]]) -> None:
@@ -50,7 +54,8 @@ async def growth(session: Session) -> dict[str, Any]:  # Any: what JSON can hold
             raw[group] = point
 
     async def batch(size: int) -> Any:
-        point = await bare.run(session.fleets, min(short, session.mode.bare, key=lambda span: span.seconds), batch=size)
+        span = min(short, session.mode.bare, key=lambda span: span.seconds)
+        point = await bare.run(session.fleets, span, batch=size, connectors=many)
         session.told(point, f"batches of {size}")
         return point
 
@@ -62,7 +67,9 @@ async def growth(session: Session) -> dict[str, Any]:  # Any: what JSON can hold
     for size in (50, 2000) if quick else _BATCHES:
         await add("batches", str(size), lambda size=size: batch(size))
     for shards in (1, 16) if quick else _SHARDS:
-        await add("shards", str(shards), lambda n=shards: session.ours(short, shards=n, note=f"{n} shards"))
+        await add(
+            "shards", str(shards), lambda n=shards: session.ours(short, shards=n, connectors=many, note=f"{n} shards")
+        )
     for connectors in () if quick else (1000, 100_000, 1_000_000):
         await add("connectors", str(connectors), lambda n=connectors: fleet(n))
     if not quick:
