@@ -35,6 +35,7 @@ returning id, shard, connector_id, version, tenant_id, at, record
 """
 
 _IDLE_S = 0.005
+_STANDBY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,12 @@ class Publisher:
 
 
 async def publish_outbox(connection: "asyncpg.Connection[asyncpg.Record]", publisher: Publisher) -> None:
-    """Publishes until cancelled: takes rows out, and lets them go with the commit once the broker has them."""
+    """Publishes until cancelled: takes rows out, and lets them go with the commit once the broker has them.
+
+    Of several processes one publishes, so that the order holds; another takes over when its connection ends.
+    """
+    while not await connection.fetchval("select pg_try_advisory_lock(1)"):
+        await asyncio.sleep(_STANDBY_S)
     next_ = await connection.prepare(_NEXT)
     while True:
         async with connection.transaction():
