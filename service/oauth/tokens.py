@@ -23,12 +23,13 @@ from service.engine.submission import Actor, Submission
 from service.oauth import grant as oauth
 from service.oauth.description import Providers
 from service.oauth.grant import Grant, Refusal, Unavailable
-from service.oauth.keeper import Keeper, owner_of
+from service.oauth.keeper import Access, Keeper, found_broken, owner_of
 from service.oauth.outbound import Outbound
 from service.oauth.verify import lifetimes_of
 from service.store import credentials
 from service.store.credentials import CredentialRow
 from service.store.pool import Pool
+from service.vault.keys import SealBroken
 from statemachine.inputs import RefreshRejected
 
 log = structlog.get_logger()
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 REFRESH_LEASE = timedelta(seconds=20)
 WAIT = timedelta(seconds=15)
 POLL_S = 0.1
+_REFRESHING = Access("regrant", "refresh")
 
 
 class NoToken(Enum):
@@ -76,7 +78,7 @@ class Tokens:
             row = await self._current(connector, tenant)
             if isinstance(row, Denied):
                 return row
-            if row.access_left > min_ttl:
+            if row.is_put_back or row.access_left > min_ttl:
                 return await self._handed_out(row, caller)
             async with self._pool.acquire() as connection:
                 lease = await credentials.lease_refresh(connection, row, REFRESH_LEASE)
@@ -100,13 +102,15 @@ class Tokens:
             return Denied(NoToken.NEEDS_REAUTHORISATION, row.reason)
         return row
 
-    async def _handed_out(self, row: CredentialRow, caller: str) -> api.AccessToken:
-        async with self._pool.acquire() as connection:
-            key = await credentials.data_key_by_id(connection, row.data_key)
-            assert key is not None
-            token = await self._keeper.open(key, owner_of(row), f"access_token.{row.rotation}", row.access_sealed)
-            detail = orjson.dumps({"generation": row.generation, "rotation": row.rotation}).decode()
-            await credentials.audit(connection, "token_read", row.tenant, row.connector, caller, detail)
+    async def _handed_out(self, row: CredentialRow, caller: str) -> api.AccessToken | Denied:
+        try:
+            async with self._pool.acquire() as connection:
+                key = await self._keeper.stored_key(connection, row.data_key)
+                token = await self._keeper.open(key, owner_of(row), f"access_token.{row.rotation}", row.access_sealed)
+                detail = orjson.dumps({"generation": row.generation, "rotation": row.rotation}).decode()
+                await credentials.audit(connection, "token_read", row.tenant, row.connector, caller, detail)
+        except SealBroken as broken:
+            return await self._broken(row, broken)
         return api.AccessToken(
             access_token=token.reveal(),
             expires_at=row.access_expires_at,
@@ -118,12 +122,15 @@ class Tokens:
     async def _refresh(self, row: CredentialRow, lease: UUID) -> Denied | None:
         """Refreshes under the lease; `None` when there is something new to read."""
         config = self._providers[row.provider]
-        async with self._pool.acquire() as connection:
-            key = await credentials.data_key_by_id(connection, row.data_key)
-        assert key is not None
         if row.refresh_sealed is None:
             return await self._dead(row, lease, Reason.TOKEN_REFUSED)
-        old = await self._keeper.open(key, owner_of(row), f"refresh_token.{row.rotation}", row.refresh_sealed)
+        kind = f"refresh_token.{row.rotation}"
+        try:
+            async with self._pool.acquire() as connection:
+                key = await self._keeper.stored_key(connection, row.data_key)
+                old = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, _REFRESHING)
+        except SealBroken as broken:
+            return await self._broken(row, broken)
         match await oauth.refresh(self._outbound, config, old):
             case Grant() as grant:
                 owner, rotation = owner_of(row), row.rotation + 1
@@ -155,6 +162,11 @@ class Tokens:
         if reason is Reason.CLIENT_REJECTED:
             return Denied(NoToken.CLIENT_REJECTED, reason, timedelta(minutes=1))
         return Denied(NoToken.NEEDS_REAUTHORISATION, reason)
+
+    async def _broken(self, row: CredentialRow, broken: SealBroken) -> Denied:
+        """What is stored isn't what was sealed: the connector fails, and the provider isn't asked (S34)."""
+        await found_broken(self._engine, self._pool, row, broken)
+        return Denied(NoToken.NEEDS_REAUTHORISATION, Reason.VAULT_INTEGRITY)
 
     async def _release(self, row: CredentialRow, lease: UUID) -> None:
         async with self._pool.acquire() as connection:
