@@ -33,6 +33,7 @@ from service.oauth.flow import Flow, FlowSettings
 from service.oauth.keeper import Keeper
 from service.oauth.outbound import Outbound
 from service.oauth.retire import Retirer
+from service.oauth.rewrap import Rewrapper
 from service.oauth.tokens import Tokens
 from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
@@ -42,7 +43,7 @@ from service.store.pool import TRANSIENT, Pool, open_pool
 from service.store.postgres import PostgresStore
 from service.store.retention import PASSES, drop_partitions, ensure_partitions
 from service.store.shards import count
-from service.vault.keys import FileKeySource
+from service.vault.configured import key_source
 from service.vault.vault import Vault
 from service.web.routes import build_web
 
@@ -67,6 +68,7 @@ class Service:
     tokens: Tokens
     providers: Providers
     handlers: dict[str, Handler]
+    rewrapper: Rewrapper
 
 
 class NotMigrated(Exception):
@@ -79,18 +81,18 @@ class NotMigrated(Exception):
 @asynccontextmanager
 async def assemble(settings: Settings) -> AsyncIterator[Service]:
     """All parts that every role needs, from the settings. Nothing runs yet. No key, no start."""
-    vault = Vault(FileKeySource(settings.keys.folder))
     providers = configured_providers(settings)
-    pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
-    try:
-        async with pool.acquire() as connection:
-            if pending := await migrations.pending(connection):
-                raise NotMigrated(pending)
-            shards = await count(connection)
-        async with Outbound() as outbound:
-            yield _put_together(settings, shards, pool, vault, providers, outbound)
-    finally:
-        await pool.close()
+    async with key_source(settings.keys) as source:
+        pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
+        try:
+            async with pool.acquire() as connection:
+                if pending := await migrations.pending(connection):
+                    raise NotMigrated(pending)
+                shards = await count(connection)
+            async with Outbound() as outbound:
+                yield _put_together(settings, shards, pool, Vault(source), providers, outbound)
+        finally:
+            await pool.close()
 
 
 def _put_together(
@@ -116,7 +118,8 @@ def _put_together(
     verifier = Verifier(engine, pool, keeper, providers, outbound, public_url)
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
     tokens = Tokens(engine, pool, keeper, providers, outbound)
-    return Service(settings, pool, engine, flow, tokens, providers, handlers)
+    rewrapper = Rewrapper(pool, vault)
+    return Service(settings, pool, engine, flow, tokens, providers, handlers, rewrapper)
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -156,6 +159,7 @@ async def serve(settings: Settings, role: Role) -> None:
             background = [tasks.create_task(_keep_partitions(service.pool, settings.retention.log), name="partitions")]
             if role in ("all", "worker"):
                 background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
+                background.append(tasks.create_task(service.rewrapper.run(), name="rewrap"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)

@@ -156,6 +156,45 @@ def keys_new(folder: Path) -> None:
     typer.echo(f"{generate_key_file(folder)} is made: keep a copy where the database's backups are not")
 
 
+@keys.command("list")
+def keys_list(as_json: AsJson = False, config: Config = None) -> None:
+    """List the keys: which one wraps, how many data keys each one is needed for, and what is retired."""
+    loaded = _settings(config)
+    import json
+
+    from service import keys
+
+    found = _run(keys.listed(loaded))
+    typer.echo(json.dumps(keys.as_json(found), indent=2) if as_json else "\n".join(keys.printed(found)))
+
+
+@keys.command("rotate")
+def keys_rotate(config: Config = None) -> None:
+    """Make the next key where the settings say that keys are. It wraps at once; the older ones still open."""
+    loaded = _settings(config)
+    from service.keys import rotate
+
+    _run(rotate(loaded, typer.echo))
+
+
+@keys.command("rewrap")
+def keys_rewrap(config: Config = None) -> None:
+    """Bring all data keys under the newest key. Workers do so, too; it may be interrupted and run again."""
+    loaded = _settings(config)
+    from service.keys import rewrap
+
+    _run(rewrap(loaded, typer.echo))
+
+
+@keys.command("retire")
+def keys_retire(number: int, config: Config = None) -> None:
+    """Refuse key NUMBER for good. Not possible while it wraps, or while a data key needs it."""
+    loaded = _settings(config)
+    from service.keys import retire
+
+    _run(retire(loaded, number, typer.echo))
+
+
 def _settings(config: Path | None, *, logs: bool = True) -> "Settings":
     from service.settings import load
     from service.telemetry import set_up_logs
@@ -208,14 +247,17 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.app import NotMigrated, TopicsUnfit
     from service.grow import CannotGrow
     from service.http.auth import WeakKey
+    from service.keys import StillNeeded
     from service.oauth.description import BadDescription
     from service.settings import SettingsError
     from service.store.migrate import ShardsDiffer
     from service.telemetry import redacted_text
-    from service.vault.keys import NoKey
+    from service.vault.keys import NoKey, SourceAway
 
     set_up = SettingsError | NoKey | WeakKey | ShardsDiffer | NotMigrated | TopicsUnfit | BadDescription | CannotGrow
-    if isinstance(error, set_up):
+    if isinstance(error, SourceAway):
+        return UNREACHABLE, str(error)
+    if isinstance(error, set_up | StillNeeded):
         return WRONG_SET_UP, str(error)
     line = redacted_text(" ".join(str(error).split()))
     match error:

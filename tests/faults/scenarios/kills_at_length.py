@@ -1,4 +1,4 @@
-"""R2, R7, R9 and R10 at full size, as far as the time allows: what the soak runs. Each raises `Violation`.
+"""R2, R7, R9, R10 and S36 at full size, as far as the time allows: what the soak runs. Each raises `Violation`.
 
 Each takes a PostgreSQL server's address (it makes databases of its own there), a broker's, a seed, and its seconds.
 """
@@ -16,6 +16,7 @@ from tests.faults.scenarios.r02_kills import kill_at_every_point
 from tests.faults.scenarios.r07_repeats import repeated_and_shuffled
 from tests.faults.scenarios.r09_shutdown import stop_under_load
 from tests.faults.scenarios.r10_poison import poison_among_good, waited
+from tests.faults.scenarios.s36_rewrap import rewrapped_under_load
 from tests.faults.stage import Say, Violation
 from tests.loop import Loop, running_loop
 
@@ -26,6 +27,7 @@ STOPS, STOPS_A_PART = 200, 20
 GOOD_RECORDS, GOOD_A_PART = 200_000, 20_000
 POISON = 0.01
 PACE, PACED = 500, 5_000
+DATA_KEYS, KILLED_IN_BETWEEN = 100_000, 8
 
 
 async def r02(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
@@ -85,7 +87,18 @@ async def r10(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say
             say(f"{share:.0%} poison: a good record is published after p50 {took.p50:.0f} ms, p99 {took.p99:.0f} ms")
 
 
-ALL: tuple[AtLength, ...] = (r02, r07, r09, r10)
+async def s36(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
+    """S36: a hundred thousand data keys come under a new key while tokens are refreshed, over kills in between."""
+    async with _loop(server, bootstrap) as loop:
+        told = await rewrapped_under_load(loop, data_keys=DATA_KEYS, kills=KILLED_IN_BETWEEN)
+    _nothing_wrong("the change of keys was noticed", told.wrong)
+    say(
+        f"{told.data_keys} data keys wrapped anew over {told.kills} kills; {told.refreshes} refreshes meanwhile, none "
+        f"failed, the slowest took {told.slowest_s:.2f} s"
+    )
+
+
+ALL: tuple[AtLength, ...] = (r02, r07, r09, r10, s36)
 
 
 def _nothing_wrong(what: str, wrong: Sequence[str]) -> None:
