@@ -87,11 +87,12 @@ async def _that_dont_open(loop: Loop, keys: Path, samples: dict[int, bytes]) -> 
 
 @asynccontextmanager
 async def _refreshing(loop: Loop, ids: Sequence[ConnectorId], told: Told) -> AsyncIterator[None]:
-    """Each connector's token is refreshed again as soon as it was."""
+    """Each connector's token is refreshed again as soon as it was. The last refreshes end by themselves."""
+    ended = asyncio.Event()
 
     async def one(id_: ConnectorId) -> None:
         clock = asyncio.get_running_loop().time
-        while True:
+        while not ended.is_set():
             began = clock()
             answer = await loop.token(id_, REFRESHED)
             told.slowest_s = max(told.slowest_s, clock() - began)
@@ -101,12 +102,12 @@ async def _refreshing(loop: Loop, ids: Sequence[ConnectorId], told: Told) -> Asy
             told.refreshes += 1
 
     async with asyncio.TaskGroup() as tasks:
-        load = [tasks.create_task(one(id_)) for id_ in ids]
+        for id_ in ids:
+            tasks.create_task(one(id_))
         try:
             yield
         finally:
-            for task in load:
-                task.cancel()
+            ended.set()
 
 
 async def _killed_in_the_middle(loop: Loop, told: Told, *, left: int) -> None:
