@@ -119,8 +119,8 @@ class Keys(Section):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.folder is None) == (self.transit_url is None):
-            found = "neither" if self.folder is None else "both"
-            raise wrong(f"exactly one of folder and transit_url is needed, not {found}", "folder")
+            found, name = ("neither", "folder") if self.folder is None else ("both", "transit_url")
+            raise wrong(f"exactly one of folder and transit_url is needed, not {found}", name)
         if self.transit_url is not None and self.transit_token_file is None:
             raise wrong("transit_url needs it", "transit_token_file")
         return self
