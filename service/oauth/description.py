@@ -174,6 +174,8 @@ class ProviderConfig:
     allow_loopback_http: bool = False
     extra_scopes: tuple[str, ...] = ()
     """Asked for beside the description's."""
+    custom: bool = False
+    """Whether the description is the deployment's own: its hosts must lie in the public internet."""
 
     @property
     def scopes(self) -> tuple[str, ...]:
