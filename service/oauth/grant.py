@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,9 @@ from service.oauth.verdict import judge
 LONGEST = timedelta(days=3660)
 """No lifetime longer than ten years is believed."""
 LONGEST_WAIT = timedelta(minutes=15)
+UNREADABLE = "?"
+"""Stands for a scope that is no text."""
+_TOKEN = re.compile(r"[\x20-\x7e]{1,16384}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ async def revoke(outbound: Outbound, config: ProviderConfig, token: Secret) -> U
         form=None if as_json else {**body, **_client_in_body(config)},
         json=body if as_json else None,
     )
-    if isinstance(answer, NoAnswer) or answer.status == 429 or answer.status >= 500:
+    if isinstance(answer, NoAnswer) or answer.status == 429 or answer.status >= 500 or 300 <= answer.status < 400:
         return _unavailable(config, answer)
     return None
 
@@ -128,7 +132,6 @@ def _grant(config: ProviderConfig, answer: Answer) -> Grant | None:
     if not isinstance(told, dict) or (access := _token(told, "access_token")) is None:
         return None
     lifetimes = config.description.lifetimes
-    scope = told.get("scope")
     return Grant(
         access_token=access,
         refresh_token=_token(told, "refresh_token"),
@@ -136,13 +139,23 @@ def _grant(config: ProviderConfig, answer: Answer) -> Grant | None:
         access_expires_in=_seconds(told, "expires_in"),
         refresh_expires_in=_seconds(told, lifetimes.refresh_idle_field),
         hard_expires_in=_seconds(told, lifetimes.refresh_hard_field),
-        scope=scope if isinstance(scope, str) and scope else None,
+        scope=_scope(told),
     )
 
 
 def _token(told: Mapping[str, object], name: str) -> Secret | None:
+    """A token as RFC 6749 (appendix A.12) has them: anything else couldn't stand in a header."""
     value = told.get(name)
-    return Secret(value) if isinstance(value, str) and 0 < len(value) <= 16_384 and "\x00" not in value else None
+    return Secret(value) if isinstance(value, str) and _TOKEN.fullmatch(value) else None
+
+
+def _scope(told: Mapping[str, object]) -> str | None:
+    """The scope that came; `None`: none was told. One that can't be read holds nothing of what was asked for."""
+    value = told.get("scope")
+    if value is None or value == "":
+        return None
+    text = " ".join(str(one) for one in value) if isinstance(value, list) else value
+    return text if isinstance(text, str) and _TOKEN.fullmatch(text) else UNREADABLE
 
 
 def _seconds(told: Mapping[str, object], name: str | None) -> timedelta | None:
@@ -169,7 +182,9 @@ def unavailable_of(config: ProviderConfig, answer: Answer) -> Unavailable:
     """What to tell of an answer that only asks for patience."""
     reason = judge(config.description, "token", answer.status, answer.text).reason
     wait = answer.headers.get("Retry-After", "")
-    retry_after = min(timedelta(seconds=min(int(wait), 86_400)), LONGEST_WAIT) if wait.isdecimal() else None
+    # Not longer: thousands of digits are no number to Python, and mean the same.
+    told = int(wait[:10]) if wait.isascii() and wait.isdecimal() else None
+    retry_after = min(timedelta(seconds=min(told, 86_400)), LONGEST_WAIT) if told is not None else None
     return Unavailable(reason, True, retry_after, answer.status, answer.request_id)
 
 

@@ -83,15 +83,20 @@ def _json(body: str) -> object:
         return None
 
 
+_CODE = re.compile(r"[\x20-\x7e]{1,100}")
+"""What is kept of an answer is short and plain: a NUL couldn't be stored, and would hold up all that is beside it."""
+
+
 def _codes(description: Description, answer: object, body: str) -> Iterator[str]:
     """The provider's own codes in an answer, without leading zeros."""
     for path in description.error_code_paths:
         for code in at_path(answer, path):
-            if isinstance(code, str | int):
-                yield str(code).strip().lstrip("0") or "0"
+            if isinstance(code, str | int) and _CODE.fullmatch(text := str(code).strip()):
+                yield text.lstrip("0") or "0"
     if description.error_code_pattern is not None:
         for match in re.finditer(description.error_code_pattern, body[:65_536]):
-            yield match[1]
+            if _CODE.fullmatch(match[1]):
+                yield match[1]
 
 
 def _fits(rule: Rule, status: int, error: object, codes: list[str]) -> str | None:

@@ -163,7 +163,8 @@ async def _role(
     roles = [role for role in at_path(_json(answer), probe.path) if isinstance(role, str)]
     if any(role in probe.admins for role in roles):
         return None
-    evidence = Evidence(at="api", status=answer.status, code=roles[0] if roles else None, request_id=answer.request_id)
+    code = _plain(roles[0])[:100] if roles else None
+    evidence = Evidence(at="api", status=answer.status, code=code, request_id=answer.request_id)
     return Rejection(Reason.NEEDS_ADMIN, Step.ACCOUNT_CHECKED, evidence=evidence)
 
 
@@ -200,14 +201,17 @@ async def _id_token(
             aud={"essential": True, "value": config.client_id},
             exp={"essential": True},
         ).validate(token.claims)
-    except (JoseError, ValueError, KeyError) as error:
+    # What a key set or a token may look like is up to who sent it: wrong types, and nested deeper than Python reads.
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED, evidence=Evidence(at="token", code=type(error).__name__))
     # Intuit may leave the nonce out; the token came over the very connection that redeemed our code with PKCE.
     if nonce is not None and token.claims.get("nonce") not in (None, nonce):
         return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED, evidence=Evidence(at="token", code="nonce"))
     account = next((token.claims[c] for c in description.identity.id_token_claims if c in token.claims), None)
+    if account is not None and not re.fullmatch(description.identity.pattern, account := str(account), re.ASCII):
+        return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED, evidence=Evidence(at="token", code="account"))
     subject = token.claims.get("sub")
-    return _Claims(str(subject) if subject else None, str(account) if account is not None else None)
+    return _Claims(_plain(str(subject))[:200] if subject else None, account)
 
 
 def _bearer(token: Secret) -> dict[str, str]:
@@ -223,4 +227,9 @@ def _json(answer: Answer) -> object:
 
 def _first_text(told: object, paths: tuple[str, ...]) -> str | None:
     found = (value for path in paths for value in at_path(told, path))
-    return next((value for value in found if isinstance(value, str) and value), None)
+    return next((_plain(value) for value in found if isinstance(value, str) and _plain(value)), None)
+
+
+def _plain(text: str) -> str:
+    """A text without what can't be shown or stored."""
+    return "".join(character for character in text if character.isprintable())
