@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from schemas.secret import Secret
@@ -14,11 +14,11 @@ from service.oauth.description import ProviderConfig
 class AuthorizationRequest:
     """An address to go to, and what must be remembered to recognise the answer."""
 
-    url: str
+    url: str = field(repr=False)
     """Holds the state: it goes to the browser only."""
     state: Secret
     verifier: Secret
-    nonce: str
+    nonce: str = field(repr=False)
 
 
 def authorization_request(config: ProviderConfig, redirect_uri: str) -> AuthorizationRequest:
