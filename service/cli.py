@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="The keys that everything is sealed under.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+providers = typer.Typer(help="The catalogue of providers.", no_args_is_help=True)
+app.add_typer(providers, name="providers")
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (REGRANT_CONFIG).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -75,9 +77,11 @@ def simulator(
     client_id: str | None = None,
     client_secret: str | None = None,
     redirect_uri: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Play this one, from its description.")] = None,
+    description: Annotated[list[Path] | None, typer.Option(help="A description of your own to know.")] = None,
 ) -> None:
-    """Play the provider alone: Intuit's pages and endpoints, with faults by switch."""
-    from service.demo.simulator.run import run
+    """Play the provider alone: Intuit's pages and endpoints by heart, or another's, with faults by switch."""
+    from service.demo.simulator.run import play_of, run
 
     _run(
         run(
@@ -88,6 +92,7 @@ def simulator(
             client_id=client_id,
             client_secret=client_secret,
             redirect_uris=tuple(redirect_uri or ()),
+            play=play_of(provider, description or []) if provider else None,
             announce=typer.echo,
         )
     )
@@ -193,6 +198,28 @@ def keys_retire(number: int, config: Config = None) -> None:
     from service.keys import retire
 
     _run(retire(loaded, number, typer.echo))
+
+
+@providers.command("list")
+def providers_list(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Descriptions of your own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the providers that there are, and what is particular about each."""
+    from service.oauth.catalogue import listed
+
+    typer.echo(listed(files or [], as_json=as_json))
+
+
+@providers.command("check")
+def providers_check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Descriptions of your own.")],
+) -> None:
+    """Check descriptions: every fault with its file, line and field. Exit code 2 where there is one."""
+    from service.oauth.catalogue import checked
+
+    for line in checked(files):
+        typer.echo(line)
 
 
 def _settings(config: Path | None, *, logs: bool = True) -> "Settings":

@@ -79,7 +79,8 @@ class Retirer:
         except NoKey as error:
             log.warning("revocation_waits_for_a_key", connector=row.connector, error=str(error))
             return False
-        result = await oauth.revoke(self._outbound, self._providers[row.provider], token)
+        config, account = self._providers[row.provider], row.account_id or None
+        result = await oauth.revoke(self._outbound, config, token, account)
         return not isinstance(result, Unavailable)
 
     async def _token(self, row: CredentialRow) -> Secret:

@@ -131,7 +131,7 @@ class Tokens:
                 old = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, _REFRESHING)
         except SealBroken as broken:
             return await self._broken(row, broken)
-        match await oauth.refresh(self._outbound, config, old):
+        match await oauth.refresh(self._outbound, config, old, row.account_id or None):
             case Grant() as grant:
                 owner, rotation = owner_of(row), row.rotation + 1
                 access = await self._keeper.seal(key, owner, f"access_token.{rotation}", grant.access_token)

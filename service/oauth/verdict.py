@@ -66,14 +66,28 @@ class ReportedErrors:
 
 
 def at_path(answer: object, path: str) -> Iterator[Any]:  # Any: what JSON can hold
-    """The values at a dotted path; `*` stands for every element of a list."""
+    """The values at a dotted path; `*` stands for every element of a list, `$` for the answer itself."""
     values = [answer]
-    for part in path.split("."):
+    for part in path.removeprefix("$").split("."):
+        if not part:
+            continue
         if part == "*":
             values = [element for value in values if isinstance(value, list) for element in value]
         else:
             values = [value[part] for value in values if isinstance(value, dict) and part in value]
     yield from values
+
+
+def text_of(value: object) -> str | None:
+    """A text, a number or a flag of an answer as text; `None` for anything else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int) else None
+
+
+def plain(text: str) -> str:
+    """A text without what can't be shown or stored."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _json(body: str) -> object:
@@ -103,11 +117,11 @@ def _fits(rule: Rule, status: int, error: object, codes: list[str]) -> str | Non
     """The code (or status) by which a rule fits."""
     if rule.status and status not in rule.status:
         return None
-    if rule.error:
-        return error if isinstance(error, str) and error in rule.error else None
+    if rule.error and not (isinstance(error, str) and error in rule.error):
+        return None
     if rule.code:
         return next((code for code in codes if code in rule.code), None)
-    return str(status)
+    return str(error) if rule.error else str(status)
 
 
 def _unknown(at: Place, status: int, codes: list[str]) -> Verdict:
