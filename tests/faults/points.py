@@ -21,7 +21,17 @@ PATHS = (
     ),
     *(
         f"service/oauth/{name}.py"
-        for name in ("flow", "grant", "keeper", "outbound", "retire", "tokens", "verification", "verify")
+        for name in (
+            "flow",
+            "grant",
+            "keeper",
+            "outbound",
+            "retire",
+            "token_claims",
+            "tokens",
+            "verification",
+            "verify",
+        )
     ),
 )
 """The consumer, callback, job, relay and timer paths."""
