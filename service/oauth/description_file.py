@@ -236,6 +236,9 @@ class Description(_Part):
             raise ValueError("environments: at least one, and each with the same names")
         if self.error_code_pattern is not None and re.compile(self.error_code_pattern).groups != 1:
             raise ValueError("error_code_pattern: exactly one group")
+        shared = self.identity.match == "member_of" and self.grant_belongs_to == "user"
+        if shared and self.revocation_endpoint is not None and self.revoke_scope == "account":
+            raise ValueError("revocation_endpoint: it would end what the same person granted for other connectors")
         probe = self.admin.probe
         if probe is not None and probe.claim is not None and probe.claim not in self.identity.access_token_claims:
             raise ValueError(f"admin.probe.claim: identity.access_token_claims has no {probe.claim}")

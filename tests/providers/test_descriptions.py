@@ -112,6 +112,12 @@ def test_s13_s18_no_description_leads_a_token_elsewhere_or_sets_what_is_protecte
     assert said in faults_of(tmp_path, GOOD.replace(*edit))
 
 
+def test_s16_a_revocation_that_would_end_other_connectors_grants_cant_be_described(tmp_path: Path) -> None:
+    text = (description_schema.FILE.parent / "xero.yaml").read_text().replace("id: xero", "id: another", 1)
+    told = faults_of(tmp_path, text + "revocation_endpoint: https://identity.xero.com/connect/revocation\n", "x.yaml")
+    assert "revocation_endpoint: it would end what the same person granted for other connectors" in told
+
+
 def test_p26_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     told = faults_of(tmp_path, GOOD.replace("rotation:", "rotations:").replace("id_path:", "id_paths:"))
     assert len(told.splitlines()) >= 3
