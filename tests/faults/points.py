@@ -17,11 +17,32 @@ PATHS = (
     *(f"service/kafka/{name}.py" for name in ("consume", "relay", "watch", "work")),
     *(
         f"service/store/{name}.py"
-        for name in ("attempts", "consequences", "credentials", "due", "log", "partitions", "postgres", "write")
+        for name in (
+            "attempts",
+            "consequences",
+            "credentials",
+            "due",
+            "log",
+            "partitions",
+            "postgres",
+            "tokens",
+            "write",
+        )
     ),
     *(
         f"service/oauth/{name}.py"
-        for name in ("flow", "grant", "keeper", "outbound", "retire", "tokens", "verification", "verify")
+        for name in (
+            "flow",
+            "grant",
+            "keeper",
+            "outbound",
+            "reading",
+            "refresh",
+            "retire",
+            "tokens",
+            "verification",
+            "verify",
+        )
     ),
 )
 """The consumer, callback, job, relay and timer paths."""
