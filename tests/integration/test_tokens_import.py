@@ -13,7 +13,7 @@ from schemas.api import AccessToken
 from schemas.ids import ConnectorId
 from schemas.lifecycle import State
 from schemas.problems import ProblemCode
-from service.app import web_app
+from service.app import import_credentials, web_app
 from service.demo.simulator.grants import IssuedTokens, RevokeScope
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_CANADA, DRIVEWELL_INC, OLIVIA
 from service.demo.simulator.world import ACCOUNTING
@@ -87,6 +87,18 @@ async def test_lines_are_imported_each_or_refused_with_what_is_wrong(loop: Loop)
         await loop.state(ConnectorId(id_), State.SYNCING)
         token = await good(loop.token(ConnectorId(id_)))
         assert (token.account.name, token.generation, is_taken(loop, token)) == (company, 1, True)
+
+
+async def test_the_command_imports_beside_the_running_service(loop: Loop) -> None:
+    inc = had(loop, DRIVEWELL_INC)
+    lines = [
+        line("books", inc, DRIVEWELL_INC, **with_access(inc)),
+        line("books", inc, DRIVEWELL_INC, tenant_id="other"),
+    ]
+    said: list[str] = []
+    assert await import_credentials(loop.service.settings, lines, said.append) == 1
+    assert sorted(said) == ["line 1: imported", "line 2: refused: books: id_taken"]
+    assert is_taken(loop, await good(loop.token(ConnectorId("books"))))
 
 
 async def test_a_refused_import_is_shredded_and_stays_the_hosts(loop: Loop) -> None:
