@@ -28,11 +28,12 @@ from benchmarks.scale import backlog, growth, memory
 from benchmarks.servers import running_servers
 from benchmarks.session import Session, full, quick
 from benchmarks.throughput import database, guarantees
+from benchmarks.tokens import tokens
 
 ROOT = Path(__file__).parents[1]
 LOADS = (0.1, 0.5, 0.8)
 _PART_LIMIT_S = 3600
-_WITHOUT_RATIO = ("profile", "growth")
+_WITHOUT_RATIO = ("profile", "growth", "tokens")
 _SMALLEST_S = 15
 """A part isn't begun in quick mode when less time is left."""
 
@@ -74,6 +75,14 @@ async def way_back(session: Session) -> dict[str, Any]:  # Any: what JSON can ho
     return found
 
 
+async def token_reads(session: Session) -> dict[str, Any]:  # Any: what JSON can hold
+    """P19: fresh tokens from the sealed store."""
+    found = await tokens(session.fleets.servers, session.mode.span.seconds)
+    inside, over_http = found["service"], found["http"]
+    session.say(f"tokens: {inside['a_core']}/s a core, p99 {inside['ms']['p99']} ms; over HTTP {over_http['a_core']}/s")
+    return found
+
+
 PARTS: dict[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "database": database,
     "peers": peers,
@@ -82,6 +91,7 @@ PARTS: dict[str, Callable[[Session], Awaitable[dict[str, Any]]]] = {
     "memory": memory,
     "backlog": backlog,
     "callbacks": way_back,
+    "tokens": token_reads,
     "restart": restart,
     "profile": where_time_goes,
     "growth": growth,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from schemas.lifecycle import Ignored, Outcome, State, Step, Trigger
 from schemas.reasons import Reason, Remedy
@@ -16,7 +16,9 @@ from schemas.records import (
     Evidence,
     NameField,
     ProviderField,
+    TenantIdField,
 )
+from schemas.secret import Secret
 
 
 class Request(BaseModel):
@@ -152,10 +154,56 @@ class CompleteAttempt(Request):
     person_id: str = Field(min_length=1, max_length=200)
 
 
+class ImportCredential(Request):
+    """A grant that the host has already. Its account is proved by the provider before it counts."""
+
+    refresh_token: Secret = Field(description="From now on only regrant refreshes it.")
+    access_token: Secret | None = Field(
+        default=None, description="For the checks, while it works; without it the refresh token is used at once."
+    )
+    expires_at: AwareDatetime | None = Field(default=None, description="When the access token expires.")
+    account_id: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The account that it is of, for example the realm."
+    )
+    scope: str | None = Field(default=None, max_length=4000, description="What was granted, where it is known.")
+
+    @field_validator("refresh_token", "access_token")
+    @classmethod
+    def _fits(cls, secret: Secret | None) -> Secret | None:
+        if secret is not None and not (0 < len(secret.reveal()) <= 16_384 and secret.reveal().isprintable()):
+            raise ValueError("must be 1 to 16,384 printable characters")
+        return secret
+
+
+class ImportLine(ImportCredential):
+    """A line of `regrant import`: a grant, and the connector that it is for, which is registered if it is new."""
+
+    connector_id: ConnectorIdField
+    tenant_id: TenantIdField
+    provider: ProviderField
+    name: NameField
+
+
+class RefusedToken(Request):
+    """An access token that the provider's API refused (401), as the answer that held it named it."""
+
+    generation: int = Field(ge=1, le=2**31 - 1)
+    rotation: int = Field(ge=0, le=2**31 - 1)
+
+
 class TokenRequest(Request):
     """Ask for an access token."""
 
-    min_ttl_s: int = Field(default=60, ge=0, le=3000, description="How long it must still be valid, in seconds.")
+    min_ttl_s: int = Field(
+        default=60,
+        ge=0,
+        le=3000,
+        description="How long it must still be valid, in seconds; nine tenths of the provider's lifetime at most.",
+    )
+    refused: RefusedToken | None = Field(
+        default=None,
+        description="The token that the provider refused: nobody gets it again, and a new one is asked for.",
+    )
 
 
 class AccessToken(Response):
@@ -164,7 +212,8 @@ class AccessToken(Response):
     access_token: str = Field(repr=False)
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - RFC 6750, not a password
     expires_at: datetime
-    generation: int
+    generation: int = Field(description="Which credential it is of; sync events name it.")
+    rotation: int = Field(description="Which access token of that credential it is, to report it when it is refused.")
     account: Account
     provider: ProviderField
 

@@ -20,6 +20,7 @@ class Scope(Described):
     CONNECTORS_READ = "connectors:read", "See connectors, their history, providers and reasons."
     CONNECTORS_WRITE = "connectors:write", "Register, rename, disconnect and delete connectors."
     ATTEMPTS_WRITE = "attempts:write", "Open, hand on, complete and cancel attempts."
+    CREDENTIALS_WRITE = "credentials:write", "Import grants that the host has already."
     TOKENS_READ = "tokens:read", "Get access tokens: for the sync engine only."
 
 
@@ -248,6 +249,18 @@ ROUTES: tuple[Route, ...] = (
         api.AccessToken,
         api.TokenRequest,
         problems=(ProblemCode.NO_CREDENTIAL, ProblemCode.CONNECTOR_DELETED, ProblemCode.PROVIDER_UNAVAILABLE),
+    ),
+    Route(
+        "import_credential",
+        "POST",
+        f"{_CONNECTOR}/credential",
+        "Bring a grant that the host has already; the attempt tells how its checks end",
+        Tag.TOKENS,
+        Scope.CREDENTIALS_WRITE,
+        api.Attempt,
+        api.ImportCredential,
+        status=202,
+        problems=(ProblemCode.CONNECTOR_DELETED, ProblemCode.VERIFICATION_RUNNING, ProblemCode.LOGIN_DOES_NOT_HELP),
     ),
     Route(
         "list_providers",

@@ -30,8 +30,10 @@ from service.kafka.work import Worker
 from service.oauth.configured import configured_providers
 from service.oauth.description import Providers
 from service.oauth.flow import Flow, FlowSettings
+from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
 from service.oauth.outbound import Outbound
+from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
 from service.oauth.tokens import Tokens
@@ -66,6 +68,8 @@ class Service:
     engine: Engine
     flow: Flow
     tokens: Tokens
+    importer: Importer
+    refresher: Refresher
     providers: Providers
     handlers: dict[str, Handler]
     rewrapper: Rewrapper
@@ -117,9 +121,11 @@ def _put_together(
     retirer = Retirer(pool, keeper, providers, outbound)
     verifier = Verifier(engine, pool, keeper, providers, outbound, public_url)
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
-    tokens = Tokens(engine, pool, keeper, providers, outbound)
+    refresher = Refresher(engine, pool, keeper, providers, outbound)
+    tokens = Tokens(pool, keeper, refresher)
+    importer = Importer(engine, pool, keeper, providers)
     rewrapper = Rewrapper(pool, vault)
-    return Service(settings, pool, engine, flow, tokens, providers, handlers, rewrapper)
+    return Service(settings, pool, engine, flow, tokens, importer, refresher, providers, handlers, rewrapper)
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -156,7 +162,10 @@ async def serve(settings: Settings, role: Role) -> None:
         async with asyncio.TaskGroup() as tasks:
             engine = tasks.create_task(service.engine.run(), name="engine")
             jobs = tasks.create_task(run_jobs(service.engine, service.handlers), name="jobs")
-            background = [tasks.create_task(_keep_partitions(service.pool, settings.retention.log), name="partitions")]
+            background = [
+                tasks.create_task(_keep_partitions(service.pool, settings.retention.log), name="partitions"),
+                tasks.create_task(service.refresher.run(ahead=role != "api"), name="refreshes"),
+            ]
             if role in ("all", "worker"):
                 background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
                 background.append(tasks.create_task(service.rewrapper.run(), name="rewrap"))
@@ -168,6 +177,18 @@ async def serve(settings: Settings, role: Role) -> None:
             draining.set()
             await _drain(runner, background, jobs, engine)
         log.info("stopped")
+
+
+async def import_credentials(settings: Settings, lines: Sequence[str], say: Callable[[str], None]) -> int:
+    """Imports grants that a host has already, beside the running service. Returns how many were refused."""
+    async with assemble(settings) as service, asyncio.TaskGroup() as tasks:
+        engine = tasks.create_task(service.engine.run(), name="engine")
+        jobs = tasks.create_task(run_jobs(service.engine, service.handlers), name="jobs")
+        refused = await import_lines(service.importer, lines, say)
+        jobs.cancel()
+        await asyncio.wait([jobs])
+        engine.cancel()
+        return refused
 
 
 def _collect_seldom() -> None:
@@ -221,7 +242,9 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     if role == "worker":
         return app
     settings, public_url = service.settings, service.settings.http.public_url
-    parts = Parts(service.engine, service.flow, service.tokens, service.providers, service.pool, public_url)
+    parts = Parts(
+        service.engine, service.flow, service.tokens, service.importer, service.providers, service.pool, public_url
+    )
     build_api(app, parts, Authenticator(settings.jwt))
     add_documents(app)
     build_web(

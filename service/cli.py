@@ -1,6 +1,7 @@
 """The `regrant` command: each of its words loads what it needs and calls one function.
 
-Exit codes: 0 done, 1 not well (doctor, demo), 2 wrong usage or set-up, 3 a part can't be reached; 130 interrupted.
+Exit codes: 0 done, 1 not well (doctor, demo) or refused (import), 2 wrong usage or set-up, 3 a part can't be reached,
+130 interrupted.
 """
 
 import sys
@@ -135,6 +136,21 @@ def shards(
     from service.grow import grow
 
     _run(grow(loaded, number, wait, typer.echo))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A JSON object a line; see docs/tokens.md.")
+    ],
+    config: Config = None,
+) -> None:
+    """Import credentials that a host has already: sealed on arrival, and proved by the provider before they count."""
+    loaded = _settings(config)
+    from service.app import import_credentials
+
+    refused = _run(import_credentials(loaded, file.read_text().splitlines(), typer.echo))
+    raise typer.Exit(1 if refused else 0)
 
 
 @app.command()

@@ -27,7 +27,7 @@ from service.engine.deadlines import fire_deadlines
 from service.engine.jobs import run_jobs
 from service.engine.submission import Actor, Receipt, Submission, Trace
 from service.oauth.flow import Opened
-from service.oauth.tokens import Denied
+from service.oauth.refresh import Denied
 from service.oauth.window import Begun, Returned, WindowView
 from service.settings import Settings
 from service.vault.keys import generate_key_file
@@ -283,6 +283,21 @@ class Loop:
     async def token(self, id_: ConnectorId, min_ttl: timedelta = timedelta(seconds=60)) -> api.AccessToken | Denied:
         return await self.service.tokens.access_token(TENANT, id_, min_ttl, "test")
 
+    async def ages(self, id_: ConnectorId, left: timedelta = timedelta()) -> None:
+        """Time passes: the access token has only so much of its hour left."""
+        await self.pool.execute(
+            "update credential set access_expires_at = now() + $2::interval,"
+            " refreshed_at = now() + $2::interval - interval '1 hour'"
+            " where status = 'current' and connector = (select id from connector where connector_id = $1)",
+            id_,
+            left,
+        )
+
+    async def refreshed(self, id_: ConnectorId) -> api.AccessToken | Denied:
+        """A token after the one before has run out."""
+        await self.ages(id_)
+        return await self.token(id_)
+
     async def refused(self, id_: ConnectorId) -> object:
         """Why opening an attempt is refused."""
         answer = await self.service.flow.open(
@@ -340,6 +355,7 @@ async def running_loop(
                     service.engine.run(),
                     run_jobs(service.engine, service.handlers),
                     fire_deadlines(service.engine),
+                    service.refresher.run(ahead=True),
                     *([topics.follow()] if worker else []),
                 )
             ]

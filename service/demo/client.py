@@ -13,7 +13,7 @@ from joserfc.jwk import OctKey
 
 ISSUER = "https://drivewell.example"
 AUDIENCE = "regrant"
-EVERYTHING = "connectors:read connectors:write attempts:write tokens:read"
+EVERYTHING = "connectors:read connectors:write attempts:write credentials:write tokens:read"
 TOKEN_LIFE_S = 300
 CALL_LIMIT_S = 30
 

@@ -18,6 +18,7 @@ from service.http.auth import Caller
 from service.http.problems import ApiProblem, refused, trace_id
 from service.oauth.description import Providers
 from service.oauth.flow import Flow
+from service.oauth.importing import Importer
 from service.oauth.tokens import Tokens
 from service.store.pool import Pool
 from statemachine.inputs import Input
@@ -34,6 +35,7 @@ class Parts:
     engine: Engine
     flow: Flow
     tokens: Tokens
+    importer: Importer
     providers: Providers
     pool: Pool
     public_url: str

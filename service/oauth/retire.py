@@ -61,6 +61,8 @@ class Retirer:
                 await postpone(connection, job, timedelta(seconds=2))
 
     async def _may_revoke(self, row: CredentialRow) -> bool:
+        if row.borrowed:
+            return False  # an import that was refused: the host works with it
         description = self._providers[row.provider].description
         if description.revoke_scope == "token":
             return True

@@ -5,6 +5,7 @@ that can't be known (whether a code that was sent was redeemed) ends the attempt
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 import orjson
 import structlog
@@ -22,7 +23,7 @@ from service.oauth.grant import Grant, Refusal, Unavailable
 from service.oauth.keeper import Access, Keeper, Owner, owner_of
 from service.oauth.outbound import Outbound
 from service.oauth.verification import Rejection, VerifiedAccount, verify
-from service.store import attempts, credentials
+from service.store import attempts, credentials, imports
 from service.store.attempts import AttemptRow
 from service.store.credentials import CredentialRow, Lifetimes
 from service.store.due import Job, finish
@@ -34,6 +35,9 @@ from statemachine.inputs import Input, ProviderUnavailable, Rejected, Verified
 log = structlog.get_logger()
 
 _EXCHANGING, _CHECKING = Access("regrant", "exchange"), Access("regrant", "check")
+
+SHORTEST = timedelta(minutes=1)
+"""An imported access token that is over sooner is refreshed before it is used for the checks."""
 
 
 class Verifier:
@@ -73,6 +77,11 @@ class Verifier:
                 stored, grant = exchanged
             else:
                 grant = await self._opened(stored)
+                if stored.borrowed and stored.access_left < SHORTEST:
+                    renewed = await self._renewed(job, row, config, stored, grant)
+                    if renewed is None:
+                        return
+                    grant = renewed
             await self._check(job, row, config, stored, grant)
         except SealBroken as broken:
             log.error("vault_integrity", connector=row.connector, attempt=str(row.attempt), found=str(broken))
@@ -155,6 +164,27 @@ class Verifier:
             if stored.refresh_sealed is not None:
                 refresh = await open_(connection, key, owner, "refresh_token.0", stored.refresh_sealed, _CHECKING)
         return Grant(access_token=access, refresh_token=refresh, scope=stored.scope or None)
+
+    async def _renewed(
+        self, job: Job, row: AttemptRow, config: ProviderConfig, stored: CredentialRow, grant: Grant
+    ) -> Grant | None:
+        """An imported grant with an access token that works, stored before it is used; `None`: handed in already."""
+        assert grant.refresh_token is not None
+        match await oauth.refresh(self._outbound, config, grant.refresh_token):
+            case Unavailable() as unavailable:
+                await self._wait(job, row, unavailable)
+            case Refusal() as refusal:
+                await self._reject(job, row, refusal.reason, Step.RETURNED, evidence=refusal.evidence)
+            case Grant() as came:
+                owner, kept = owner_of(stored), came.refresh_token or grant.refresh_token
+                async with self._pool.acquire() as connection:
+                    key = await self._keeper.stored_key(connection, stored.data_key)
+                    access = await self._keeper.seal(key, owner, "access_token.0", came.access_token)
+                    refresh = await self._keeper.seal(key, owner, "refresh_token.0", kept)
+                    lifetimes = lifetimes_of(came, config)
+                    await imports.renew_borrowed(connection, stored.attempt, access, refresh, lifetimes)
+                return Grant(came.access_token, kept, scope=came.scope or grant.scope)
+        return None
 
     async def _check(
         self, job: Job, row: AttemptRow, config: ProviderConfig, stored: CredentialRow, grant: Grant

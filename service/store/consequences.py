@@ -132,7 +132,8 @@ with retired as (
 insert into job (kind, connector, attempt_id, run_at) select 'retire', connector, attempt_id, $2 from retired
 """
 MAKE_CURRENT = """
-update credential set status = 'current' where attempt_id = $1 and status = 'candidate' and generation = $2
+update credential set status = 'current', borrowed = false
+where attempt_id = $1 and status = 'candidate' and generation = $2
 """
 COMPLETE_ATTEMPT = """
 update attempt set

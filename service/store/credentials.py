@@ -32,24 +32,24 @@ where key_number = (select key_number from data_key where id = $1) and id <> $1 
 """
 GIVE_UP_DATA_KEY = "update data_key set retired = true where connector = $1 and not retired"
 
-_FIELDS = """
-select k.*, k.access_expires_at - now() as access_left,
+FIELDS = """
+select k.*, k.access_expires_at - now() as access_left, now() - k.refreshed_at as since_refresh,
     c.connector_id, c.tenant_id, c.provider, c.state as connector_state, c.reason as connector_reason,
     c.account_name, c.generation as connector_generation, c.account_id as connector_account,
     d.newest_generation, d.newest_rotation
 from credential k join connector c on c.id = k.connector left join data_key d on d.id = k.data_key
 """
-CURRENT = f"{_FIELDS} where c.connector_id = $1 and c.tenant_id = $2 and k.status = 'current'"
-CANDIDATE = f"{_FIELDS} where k.attempt_id = $1 and k.status = 'candidate'"
-RETIRING = f"{_FIELDS} where k.attempt_id = $1 and k.status = 'retiring'"
+CANDIDATE = f"{FIELDS} where k.attempt_id = $1 and k.status = 'candidate'"
+RETIRING = f"{FIELDS} where k.attempt_id = $1 and k.status = 'retiring'"
 
 # Kept only while the job's lease holds: a zombie's grant is dropped.
 ADD_CANDIDATE = """
 insert into credential (
     connector, generation, attempt_id, status, data_key, account_id, access_sealed, refresh_sealed,
-    access_expires_at, refresh_expires_at, hard_expires_at, scope
+    access_expires_at, refresh_expires_at, hard_expires_at, scope, refresh_due
 )
-select $1, $2, $3, 'candidate', $4, '', $5, $6, now() + $7::interval, now() + $8::interval, now() + $9::interval, $10
+select $1, $2, $3, 'candidate', $4, '', $5, $6, now() + $7::interval, now() + $8::interval, now() + $9::interval, $10,
+    now() + $8::interval * (0.3 + 0.1 * random())
 where exists (select from job where id = $11 and lease_token = $12)
 returning id
 """
@@ -57,26 +57,6 @@ returning id
 PROVE_CANDIDATE = """
 update credential set account_id = $2, access_sealed = $3, refresh_sealed = $4, granted_by = $5
 where attempt_id = $1 and status = 'candidate'
-"""
-
-# One refresh at a time over all replicas. The rotation says which token the caller has seen.
-LEASE_REFRESH = """
-update credential set refresh_lease = gen_random_uuid(), refresh_until = now() + $3::interval
-where id = $1 and rotation = $2 and status = 'current' and (refresh_until is null or refresh_until < now())
-returning refresh_lease
-"""
-# The rotated token is stored before anybody gets the new access token; without a new one the old one stays.
-KEEP_REFRESHED = """
-update credential set
-    access_sealed = $3, refresh_sealed = $4, access_expires_at = now() + $5::interval,
-    refresh_expires_at = coalesce(now() + $6::interval, refresh_expires_at),
-    hard_expires_at = coalesce(now() + $7::interval, hard_expires_at),
-    rotation = rotation + 1, refresh_lease = null, refresh_until = null
-where id = $1 and refresh_lease = $2 and status = 'current'
-returning access_expires_at
-"""
-RELEASE_REFRESH = """
-update credential set refresh_lease = null, refresh_until = null where id = $1 and refresh_lease = $2
 """
 
 SHRED_CREDENTIAL = "delete from credential where attempt_id = $1 and status = 'retiring'"
@@ -133,6 +113,12 @@ class CredentialRow:
     access_expires_at: datetime
     access_left: timedelta
     """How long the access token is still good for, by the database's clock."""
+    since_refresh: timedelta
+    """How long ago it was refreshed, or came."""
+    previous_sealed: bytes | None
+    """The former refresh token."""
+    borrowed: bool
+    """An imported grant that doesn't count yet: it is the host's own."""
     refresh_expires_at: datetime | None
     hard_expires_at: datetime | None
     scope: str
@@ -185,10 +171,6 @@ async def give_up_data_key(connection: Connection, pk: int) -> None:
     await connection.execute(GIVE_UP_DATA_KEY, pk)
 
 
-async def current(connection: Connection, connector: ConnectorId, tenant: TenantId) -> CredentialRow | None:
-    return _row(await connection.fetchrow(CURRENT, connector, tenant))
-
-
 async def candidate(connection: Connection, attempt: AttemptId) -> CredentialRow | None:
     return _row(await connection.fetchrow(CANDIDATE, attempt))
 
@@ -227,38 +209,6 @@ async def prove_candidate(
     await connection.execute(PROVE_CANDIDATE, attempt, account_id, access_sealed, refresh_sealed, granted_by)
 
 
-async def lease_refresh(connection: Connection, row: CredentialRow, lease: timedelta) -> UUID | None:
-    """The right to refresh this credential; `None` while somebody else has it, or has refreshed it since."""
-    token: UUID | None = await connection.fetchval(LEASE_REFRESH, row.id, row.rotation, lease)
-    return token
-
-
-async def keep_refreshed(
-    connection: Connection,
-    row: CredentialRow,
-    lease: UUID,
-    access_sealed: bytes,
-    refresh_sealed: bytes | None,
-    lifetimes: Lifetimes,
-) -> datetime | None:
-    """Stores a refreshed grant; returns when its access token expires, or `None` when the lease was lost."""
-    expires: datetime | None = await connection.fetchval(
-        KEEP_REFRESHED,
-        row.id,
-        lease,
-        access_sealed,
-        refresh_sealed,
-        lifetimes.access,
-        lifetimes.refresh,
-        lifetimes.hard,
-    )
-    return expires
-
-
-async def release_refresh(connection: Connection, row: CredentialRow, lease: UUID) -> None:
-    await connection.execute(RELEASE_REFRESH, row.id, lease)
-
-
 async def shred_credential(connection: Connection, attempt: AttemptId) -> None:
     await connection.execute(SHRED_CREDENTIAL, attempt)
 
@@ -288,8 +238,11 @@ def _key(row: asyncpg.Record | None) -> DataKey | None:
 
 
 def _row(row: asyncpg.Record | None) -> CredentialRow | None:
-    if row is None:
-        return None
+    return known(row) if row else None
+
+
+def known(row: asyncpg.Record) -> CredentialRow:
+    """A row of `FIELDS`."""
     return CredentialRow(
         id=row["id"],
         pk=row["connector"],
@@ -308,6 +261,9 @@ def _row(row: asyncpg.Record | None) -> CredentialRow | None:
         rotation=row["rotation"],
         access_expires_at=row["access_expires_at"],
         access_left=row["access_left"],
+        since_refresh=row["since_refresh"],
+        previous_sealed=row["previous_sealed"],
+        borrowed=row["borrowed"],
         refresh_expires_at=row["refresh_expires_at"],
         hard_expires_at=row["hard_expires_at"],
         scope=row["scope"],

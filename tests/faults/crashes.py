@@ -15,6 +15,7 @@ from schemas import channels
 from schemas.lifecycle import State
 from schemas.reasons import Reason
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_CANADA, DRIVEWELL_INC
+from tests.faults.crashes_of_tokens import imported, refreshed, refreshed_slowly, refused_at_refresh, refused_by_the_api
 from tests.faults.lane import NO_ANSWER, Books, Lane
 
 Scenario: TypeAlias = Callable[[Lane, Books], Awaitable[None]]
@@ -141,41 +142,6 @@ async def _given_up(lane: Lane, books: Books) -> None:
 
 def _page(lane: Lane, attempt: object) -> URL:
     return URL(f"{lane.deployment.url}/connect/attempts/{attempt}")
-
-
-# Tokens.
-
-
-async def refreshed(lane: Lane, books: Books) -> None:
-    """The access token is over: one refresh, and the new token works."""
-    await _expire(lane)
-    answer = await lane.token(books)
-    assert answer.is_good, answer
-
-
-async def refreshed_slowly(lane: Lane, books: Books) -> None:
-    """The provider is away at the first refresh, and slow at the second, while others wait for the same token."""
-    away = lane.simulator.faults.throw("status", "oauth", endpoint="token", status=503, remaining=1)
-    slow = lane.simulator.faults.throw("slow", "oauth", endpoint="token", seconds=0.3)
-    await _expire(lane)
-    answers = await asyncio.gather(lane.token(books), lane.token(books))
-    assert all(answer.is_good for answer in answers), answers
-    for fault in (away, slow):
-        lane.simulator.faults.lift(fault.id)
-
-
-async def refused_at_refresh(lane: Lane, books: Books) -> None:
-    """The grant was revoked in QuickBooks, which a refresh finds out."""
-    lane.simulator.world.grants.disconnect(books.realm)
-    await _expire(lane)
-    answer = await lane.token(books)
-    assert answer.code == "no_credential", answer
-    await lane.is_in(books, State.FAILED)
-    await lane.bring_back(books)
-
-
-async def _expire(lane: Lane) -> None:
-    await lane.database.execute("update credential set access_expires_at = now()")
 
 
 # Deadlines.
@@ -379,6 +345,8 @@ RUNNING: tuple[Scenario, ...] = (
     exchange_begun_before,
     second_thoughts,
     refused_at_refresh,
+    refused_by_the_api,
+    imported,
     provider_away,
     exchange_lost_and_code_refused,
     first_connected_then_deleted,

@@ -17,7 +17,17 @@ PATHS = (
     *(f"service/kafka/{name}.py" for name in ("consume", "relay", "watch", "work")),
     *(
         f"service/store/{name}.py"
-        for name in ("attempts", "consequences", "credentials", "due", "log", "partitions", "postgres", "write")
+        for name in (
+            "attempts",
+            "consequences",
+            "credentials",
+            "due",
+            "log",
+            "partitions",
+            "postgres",
+            "tokens",
+            "write",
+        )
     ),
     *(
         f"service/oauth/{name}.py"
@@ -26,6 +36,8 @@ PATHS = (
             "grant",
             "keeper",
             "outbound",
+            "reading",
+            "refresh",
             "retire",
             "token_claims",
             "tokens",

@@ -25,7 +25,7 @@ import service.kafka.clients as kafka_clients
 from service import app
 from service.engine import jobs
 from service.kafka import watch
-from service.oauth import tokens
+from service.oauth import refresh
 from service.settings import load
 from service.telemetry import set_up_logs
 from tests.faults import tracer
@@ -42,7 +42,7 @@ def hurry() -> None:
     watch.CHECK_EVERY_S = watch.FOLLOW_EVERY_S = 0.3
     jobs.LEASE = timedelta(seconds=1)
     jobs.RENEW_EVERY_S = 0.3
-    tokens.REFRESH_LEASE = timedelta(seconds=1)
+    refresh.REFRESH_LEASE = timedelta(seconds=1)
 
 
 def join_a_group_of_its_own() -> None:

@@ -24,13 +24,29 @@ NEVER = {
     "service/oauth/keeper.py: found_broken: await engine.submit": "no row is tampered with here",
     "service/oauth/keeper.py: found_broken: enter pool.acquire": "no row is tampered with here",
     "service/oauth/keeper.py: found_broken: exit pool.acquire": "no row is tampered with here",
-    "service/oauth/tokens.py: Tokens._broken: await found_broken": "no row is tampered with here",
-    "service/oauth/tokens.py: Tokens._handed_out: await self._broken": "no row is tampered with here",
-    "service/oauth/tokens.py: Tokens._refresh: await self._broken": "no row is tampered with here",
     "service/oauth/verify.py: Verifier.run: await self._reject": "no row is tampered with here",
     "service/store/credentials.py: give_up_data_key: await connection.execute": "no row is tampered with here",
     "service/store/credentials.py: replace_data_key: await connection.execute": "no data key is tampered with here",
-    "service/oauth/tokens.py: Tokens._refresh: await self._dead": "Intuit always gives a refresh token",
+    "service/oauth/retire.py: Retirer._token: await self._keeper.open (2)": "Intuit always gives a refresh token",
+    **{
+        f"service/oauth/refresh.py: Refresher.{point}": why
+        for why, points in {
+            "a lane has one replica": (
+                "_fly: await asyncio.sleep",
+                "_store: await tokens.rotation_under_lease",
+                "_store: enter self._pool.acquire",
+                "_store: exit self._pool.acquire",
+            ),
+            "the database is never cut amidst a refresh": ("_store: await asyncio.sleep",),
+            "Intuit has no replay grace": ("_former: await self._keeper.open", "_refreshed: await self._ask (2)"),
+            "Intuit always gives a refresh token": ("_refreshed: await self._reject",),
+            "no seal is broken": ("_refresh: await self.broken", "broken: await self._reject"),
+        }.items()
+        for point in points
+    },
+    "service/oauth/tokens.py: Tokens._opened: await self._refresher.broken": "no seal is broken",
+    "service/store/tokens.py: rotation_under_lease: await connection.fetchval": "a lane has one replica",
+    "service/oauth/verify.py: Verifier._renewed: await self._reject": "no dead grant is imported",
     "service/oauth/verification.py: verify: await _wrong (2)": "the simulated Intuit's ID token names the company",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",
 }

@@ -131,6 +131,7 @@ async def test_s38_another_tenants_ids_are_unknown_on_every_route(host: Host, lo
         "update_connector": {"name": "x"},
         "open_attempt": {"person": {"id": "u", "name": "U"}},
         "create_handoff": {"id": "u", "name": "U"},
+        "import_credential": {"refresh_token": "x"},
         "complete_attempt": {"completion_token": "x" * 40, "person_id": "u"},
     }
     answer = await host.call(route.method, path, bodies.get(route.name), tenant="stranger")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from schemas.api import AccessToken
 from schemas.lifecycle import Ignored, Notice, Refused, State
 from schemas.reasons import Reason
 from service.demo.simulator.seed import DRIVEWELL_INC
-from service.oauth.tokens import Denied, NoToken
+from service.oauth.refresh import Denied, NoToken
 from service.oauth.window import Begun, Dead
 from tests.loop import Loop, eventually, running_loop
 
@@ -104,13 +103,14 @@ async def test_a_provider_that_is_down_during_the_exchange_is_waited_for(loop: L
 async def test_a_revoked_grant_has_its_own_reason_found_at_refresh(loop: Loop) -> None:
     id_ = await loop.connected()
     loop.simulator.world.grants.disconnect(DRIVEWELL_INC)
-    denied = await loop.token(id_, min_ttl=timedelta(hours=2))  # longer than an access token lives: it must refresh
+    await loop.ages(id_)
+    denied = await loop.token(id_)
     assert denied == Denied(NoToken.NEEDS_REAUTHORISATION, Reason.GRANT_REVOKED)
     assert (await loop.state(id_, F))["reason"] == Reason.GRANT_REVOKED
     before = loop.simulator.journal.by_endpoint["token"]
-    await loop.token(id_, min_ttl=timedelta(hours=2))
+    await loop.token(id_)
     await loop.open(id_)
-    await loop.token(id_, min_ttl=timedelta(hours=2))
+    await loop.token(id_)
     assert loop.simulator.journal.by_endpoint["token"] == before  # a dead verdict stops every further call
 
 
@@ -126,7 +126,8 @@ async def test_a_hundred_askers_of_one_expiring_token_cause_one_refresh(loop: Lo
 async def test_our_own_client_being_wrong_alarms_the_operator_and_asks_no_customer(loop: Loop) -> None:
     id_ = await loop.connected()
     loop.simulator.faults.throw("client_secret", "oauth")
-    await loop.token(id_, min_ttl=timedelta(hours=2))
+    await loop.ages(id_)
+    await loop.token(id_)
     assert (await loop.state(id_, F))["reason"] == Reason.CLIENT_REJECTED
     await loop.path(id_, *FIRST, F)
     assert loop.topics.data(channels.TRANSITIONS, id_)[-1]["notice"] == Notice.OPERATOR_NEEDED

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from statemachine.inputs import Disconnect
 from tests.integration.test_api import Host
 from tests.loop import HOST, OWNER, TENANT, Loop, eventually, running_loop
 
-REFRESHED = timedelta(hours=2)
 """More than an access token's life: it is refreshed, and then handed out."""
 BROKEN = Denied(NoToken.NEEDS_REAUTHORISATION, Reason.VAULT_INTEGRITY)
 
@@ -79,14 +77,14 @@ async def change(loop: Loop, sql: str, id_: ConnectorId, other: ConnectorId | No
     assert not done.endswith(" 0"), "something was changed"
 
 
-async def fails_without_a_call(loop: Loop, id_: ConnectorId, *, min_ttl: timedelta = timedelta()) -> None:
+async def fails_without_a_call(loop: Loop, id_: ConnectorId) -> None:
     """The next who asks is told, the provider isn't asked, and later ones don't even reach the vault."""
     before = calls(loop)
-    assert await loop.token(id_, min_ttl) == BROKEN
+    assert await loop.token(id_) == BROKEN
     row = await loop.state(id_, State.FAILED)
     assert row["reason"] == Reason.VAULT_INTEGRITY
     opened = await loop.pool.fetchval("select count(*) from audit where connector_id = $1", id_)
-    assert [await loop.token(id_, ttl) for ttl in (min_ttl, timedelta(), REFRESHED)] == [BROKEN] * 3
+    assert [await loop.token(id_), await loop.refreshed(id_)] == [BROKEN] * 2
     assert await loop.pool.fetchval("select count(*) from audit where connector_id = $1", id_) == opened
     assert calls(loop) == before
 
@@ -95,7 +93,7 @@ async def healed(loop: Loop, id_: ConnectorId) -> None:
     """What the reason offers works: the person signs in again."""
     await loop.reconnect(id_)
     await loop.state(id_, State.SYNCING)
-    assert not isinstance(await loop.token(id_, REFRESHED), Denied)
+    assert not isinstance(await loop.refreshed(id_), Denied)
     await no_jobs_left(loop)
 
 
@@ -136,7 +134,7 @@ async def restore_other(loop: Loop, other: ConnectorId, credentials: list[Any], 
 async def test_s34_an_older_row_that_is_put_back_doesnt_open(loop: Loop) -> None:
     id_ = await loop.connected()
     older = await loop.current(id_)
-    await loop.token(id_, REFRESHED)
+    await loop.refreshed(id_)
     put_back = """
         update credential set (access_sealed, refresh_sealed, rotation) = ($2, $3, $4) where connector = $1 and
         status = 'current'"""
@@ -146,10 +144,11 @@ async def test_s34_an_older_row_that_is_put_back_doesnt_open(loop: Loop) -> None
     await healed(loop, id_)
 
     older = await loop.current(id_)
-    await loop.token(id_, REFRESHED)
+    await loop.refreshed(id_)
     await loop.pool.execute(put_back, pk, *(older[c] for c in ("access_sealed", "refresh_sealed", "rotation")))
     await loop.pool.execute("update credential set access_expires_at = now() - interval '1 hour'")
-    await fails_without_a_call(loop, id_, min_ttl=REFRESHED)  # also where the next step would be a refresh
+    await loop.ages(id_)
+    await fails_without_a_call(loop, id_)  # also where the next step would be a refresh
     await healed(loop, id_)
 
 
@@ -172,7 +171,8 @@ async def test_s34_a_refresh_token_that_was_changed_is_not_sent_to_the_provider(
     other, id_ = await loop.connected("Acme Ltd"), await loop.connected()
     stolen = "update credential set refresh_sealed = (select refresh_sealed from credential where connector = $2)"
     await change(loop, f"{stolen} where connector = $1", id_, other)
-    await fails_without_a_call(loop, id_, min_ttl=REFRESHED)
+    await loop.ages(id_)
+    await fails_without_a_call(loop, id_)
     await healed(loop, id_)
 
 

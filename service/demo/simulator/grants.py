@@ -39,6 +39,7 @@ class GrantSettings:
     previous_token_life: timedelta = timedelta(hours=24)  # 0: dead as soon as there is a newer one
     revoke_scope: RevokeScope = RevokeScope.ACCOUNT
     max_live_grants: int | None = None  # of one person for one account: one more ends the oldest
+    reuse_detection: bool = False  # a refresh token that is over, presented again, kills its grant (RFC 9700 4.14.2)
 
 
 class GrantState(StrEnum):
@@ -181,6 +182,8 @@ class Grants:
             (known for known in (grant.refresh, grant.previous) if known is not None and known.value == value),
             None,
         )
+        if self.settings.reuse_detection and (presented is None or presented.dies_at <= now):
+            grant.state = GrantState.POISONED
         if grant.state is not GrantState.LIVE or presented is None or presented.dies_at <= now:
             raise TokenRefused(TokenError.INVALID_GRANT, "Token has been expired or revoked.")
         if grant.consented_at + self.settings.hard_life <= now:

@@ -1,4 +1,4 @@
-"""R2, R7, R9, R10 and S36 at full size, as far as the time allows: what the soak runs. Each raises `Violation`.
+"""R2, R7, R9, R10, R13 and S36 at full size, as far as the time allows: what the soak runs. Each raises `Violation`.
 
 Each takes a PostgreSQL server's address (it makes databases of its own there), a broker's, a seed, and its seconds.
 """
@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -16,6 +17,7 @@ from tests.faults.scenarios.r02_kills import kill_at_every_point
 from tests.faults.scenarios.r07_repeats import repeated_and_shuffled
 from tests.faults.scenarios.r09_shutdown import stop_under_load
 from tests.faults.scenarios.r10_poison import poison_among_good, waited
+from tests.faults.scenarios.r13_refresh import refreshes_under_kills
 from tests.faults.scenarios.s36_rewrap import rewrapped_under_load
 from tests.faults.stage import Say, Violation
 from tests.loop import Loop, running_loop
@@ -26,6 +28,7 @@ INPUTS, INPUTS_A_PART = 100_000, 5_000
 STOPS, STOPS_A_PART = 200, 20
 GOOD_RECORDS, GOOD_A_PART = 200_000, 20_000
 POISON = 0.01
+REFRESHES, REFRESHES_A_PART = 20_000, 2_000
 PACE, PACED = 500, 5_000
 DATA_KEYS, KILLED_IN_BETWEEN = 100_000, 8
 
@@ -98,7 +101,31 @@ async def s36(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say
     )
 
 
-ALL: tuple[AtLength, ...] = (r02, r07, r09, r10, s36)
+async def r13(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
+    """R13, P20: refresh tokens that work once, replicas that are killed: with a replay grace, and without."""
+    until, refreshes, part = time.monotonic() + at_most_s, 0, 0
+    while refreshes < REFRESHES and (part < 2 or time.monotonic() < until):
+        grace = timedelta(minutes=30) if part % 2 == 0 else timedelta()
+        async with database_on(server) as dsn:
+            told = await refreshes_under_kills(
+                dsn,
+                bootstrap,
+                f"soak{uuid4().hex[:8]}.",
+                seed=seed + part,
+                refreshes=REFRESHES_A_PART,
+                replicas=4,
+                connectors=50,
+                grace=grace,
+                say=say,
+            )
+        _nothing_wrong("a refresh went wrong", told.wrong)
+        _nothing_wrong("a grant was lost outside the window", told.lost[0 if grace else told.in_the_window :])
+        if told.repeated > told.interrupted:
+            raise Violation("refresh tokens were sent again without a death", [str(told)])
+        refreshes, part = refreshes + told.refreshes, part + 1
+
+
+ALL: tuple[AtLength, ...] = (r02, r07, r09, r10, r13, s36)
 
 
 def _nothing_wrong(what: str, wrong: Sequence[str]) -> None:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 from schemas.ids import ConnectorId, Generation, TenantId
@@ -23,7 +22,6 @@ from service.vault.vault import Vault
 from tests.loop import Loop, eventually
 
 COMPANIES = ("Drivewell Inc", "Drivewell Leasing LLC", "Drivewell Canada ULC")
-REFRESHED = timedelta(hours=2)
 SAMPLES = 100
 PASS_S = 600.0
 
@@ -59,7 +57,7 @@ async def rewrapped_under_load(loop: Loop, *, data_keys: int, kills: int) -> Tol
     await _regrant(loop.service.settings, "keys", "retire", "1")
     told.wrong += [f"key 1 is still there: {name}" for name in os.listdir(keys) if name == "1.key"]
     told.wrong += await _that_dont_open(loop, keys, samples)
-    told.wrong += [f"{id_}: {answer}" for id_ in ids if isinstance(answer := await loop.token(id_, REFRESHED), Denied)]
+    told.wrong += [f"{id_}: {answer}" for id_ in ids if isinstance(answer := await loop.refreshed(id_), Denied)]
     return told
 
 
@@ -94,7 +92,7 @@ async def _refreshing(loop: Loop, ids: Sequence[ConnectorId], told: Told) -> Asy
         clock = asyncio.get_running_loop().time
         while not ended.is_set():
             began = clock()
-            answer = await loop.token(id_, REFRESHED)
+            answer = await loop.refreshed(id_)
             told.slowest_s = max(told.slowest_s, clock() - began)
             if isinstance(answer, Denied):
                 told.wrong.append(f"{id_}: {answer}")

@@ -1,0 +1,307 @@
+"""Refreshing: one at a time for a credential over all replicas, stored before it is used, and ahead of time.
+
+`invalid_grant` is ambiguous (S32): it kills a connector only if the stored credential is still the one that was sent.
+What no client can close (S33) is the moment between the provider's answer and our commit: a process that dies there
+takes the rotated token with it. Then what is stored is sent once more, which a provider with a replay grace answers;
+else a person is asked. An interrupted refresh leaves its lease behind, so it is known, and counted by the audit.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import Enum
+
+import orjson
+import structlog
+
+from schemas.lifecycle import ActorKind, Ignored
+from schemas.reasons import Reason
+from schemas.records import Evidence
+from schemas.secret import Secret
+from service.engine.door import Engine
+from service.engine.submission import Actor, Submission
+from service.oauth import grant as oauth
+from service.oauth.circuit import Circuit
+from service.oauth.description import ProviderConfig, Providers
+from service.oauth.grant import Grant, Refusal, Unavailable
+from service.oauth.keeper import Keeper, found_broken, owner_of
+from service.oauth.outbound import Outbound
+from service.oauth.verify import lifetimes_of
+from service.store import credentials, tokens
+from service.store.credentials import CredentialRow, DataKey
+from service.store.pool import TRANSIENT, Connection, Pool
+from service.store.tokens import RefreshLease
+from service.vault.keys import SealBroken
+from statemachine.inputs import RefreshRejected
+
+log = structlog.get_logger()
+
+REFRESH_LEASE = timedelta(seconds=15)
+"""A call takes 10 s at most, a wait for a late holder a quarter of this: who holds it for longer is dead or asleep."""
+WAIT = timedelta(seconds=15)
+"""How long to wait for a turn, or for somebody else's refresh."""
+POLL_S = 0.1
+AT_ONCE = 32
+"""Token requests under way to one provider: a wave of askers after an outage stands in line here."""
+TICK_S = 1.0
+STORE_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 10.0)
+"""How often, and for how long, a database that is away is waited for with a new token in hand."""
+
+ENDED: Sequence[str] = [reason.value for reason in Reason if reason.offers_login]
+"""A dead verdict stops every further call, also while somebody is on their way to sign in."""
+
+
+class NoToken(Enum):
+    """Why there is no token to be had."""
+
+    NOT_CONNECTED = "not_connected"
+    NEEDS_REAUTHORISATION = "needs_reauthorisation"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    CLIENT_REJECTED = "client_rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """No token, and when to ask again."""
+
+    why: NoToken
+    reason: Reason | None = None
+    retry_after: timedelta | None = None
+
+
+LATER = Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, timedelta(seconds=5))
+
+
+class Refresher:
+    """Refreshes credentials, for who waits and ahead of time."""
+
+    def __init__(self, engine: Engine, pool: Pool, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._keeper = keeper
+        self._providers = providers
+        self._outbound = outbound
+        self._flights: dict[tuple[int, int], asyncio.Task[Denied | None]] = {}
+        self._circuits: dict[str, Circuit] = defaultdict(Circuit)
+        self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
+        self._ending = False
+
+    async def newer(self, row: CredentialRow) -> Denied | None:
+        """Sees to it that there is something newer than this; `None`: read again. Who asks meanwhile gets the same."""
+        flight = self._flight(row)
+        try:
+            async with asyncio.timeout(WAIT.total_seconds()):
+                return await asyncio.shield(flight)
+        except TimeoutError:
+            return LATER
+
+    async def broken(self, row: CredentialRow, broken: SealBroken) -> Denied:
+        """What is stored isn't what was sealed: the connector fails, and the provider isn't asked (S34)."""
+        await found_broken(self._engine, self._pool, row, broken)
+        return Denied(NoToken.NEEDS_REAUTHORISATION, Reason.VAULT_INTEGRITY)
+
+    async def run(self, *, ahead: bool) -> None:
+        """Refreshes what is due until cancelled, where `ahead`; then lets the refreshes under way end."""
+        try:
+            while True:
+                if ahead:
+                    await self._take_due()
+                await asyncio.sleep(TICK_S)
+        finally:  # a rotated token that isn't stored is a grant that is lost
+            self._ending = True
+            await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
+    async def _take_due(self) -> None:
+        room = AT_ONCE - len(self._flights)
+        if room <= 0:
+            return
+        try:
+            async with self._pool.acquire() as connection:
+                due = await tokens.take_due(connection, room, ENDED)
+        except TRANSIENT as error:
+            log.warning("refreshes_wait", error=type(error).__name__)
+            return
+        for row in due:
+            if row.provider in self._providers and self._circuits[row.provider].pause() is None:
+                self._flight(row)
+
+    def _flight(self, row: CredentialRow) -> "asyncio.Task[Denied | None]":
+        """This process's one refresh of a credential. It goes on when nobody waits for it any more."""
+        which = (row.id, row.rotation)
+        flight = self._flights.get(which)
+        if flight is None:
+            flight = self._flights[which] = asyncio.create_task(self._fly(row), name=f"refresh-{row.id}")
+            flight.add_done_callback(lambda _: self._landed(which))
+        return flight
+
+    def _landed(self, which: tuple[int, int]) -> None:
+        flight = self._flights.pop(which)
+        if not flight.cancelled() and (error := flight.exception()) is not None:
+            log.warning("refresh_failed", error=type(error).__name__)
+
+    async def _fly(self, row: CredentialRow) -> Denied | None:
+        config = self._providers[row.provider]
+        give_up = asyncio.get_running_loop().time() + WAIT.total_seconds()
+        async with self._turns[row.provider]:
+            while not self._ending:
+                if (pause := self._circuits[row.provider].pause()) is not None:
+                    return Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, pause)
+                async with self._pool.acquire() as connection:
+                    lease = await tokens.lease_refresh(connection, row, REFRESH_LEASE, ENDED)
+                    if lease is None and not await tokens.unchanged(connection, row, ENDED):
+                        return None
+                if lease is not None:
+                    return await self._refresh(row, lease, config)
+                if asyncio.get_running_loop().time() > give_up:
+                    return LATER
+                await asyncio.sleep(POLL_S)  # another replica refreshes: its result is ours, too
+        return LATER
+
+    async def _refresh(self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig) -> Denied | None:
+        """Refreshes under the lease, which ends with what is stored, or is given back."""
+        try:
+            return await self._refreshed(row, lease, config)
+        except SealBroken as broken:
+            return await self.broken(row, broken)
+        finally:
+            try:
+                async with self._pool.acquire() as connection:
+                    await tokens.release_refresh(connection, row, lease.token)
+            except TRANSIENT as error:
+                log.warning("refresh_left_to_its_lease", connector=row.connector, error=type(error).__name__)
+
+    async def _refreshed(self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig) -> Denied | None:
+        actor = Actor(ActorKind.PROVIDER, row.provider)
+        if row.refresh_sealed is None:
+            return await self._reject(row, lease, Reason.TOKEN_REFUSED, actor)
+        async with self._pool.acquire() as connection:
+            key = await self._keeper.stored_key(connection, row.data_key)
+            await _audit(connection, row, "token_refresh", interrupted=lease.interrupted)
+        sent = await self._keeper.open(key, owner_of(row), f"refresh_token.{row.rotation}", row.refresh_sealed)
+        result = await self._ask(row, config, sent)
+        if isinstance(result, Refusal) and (former := await self._former(row, key, config, result, sent)) is not None:
+            log.warning("former_refresh_token_tried", connector=row.connector, rotation=row.rotation)
+            sent, result = former, await self._ask(row, config, former)
+        match result:
+            case Grant() as grant:
+                await self._store(row, lease, key, config, grant, sent)
+                return None
+            case Refusal() as refusal:
+                if lease.interrupted:
+                    await self._settled(row)
+                denied = await self._reject(row, lease, refusal.reason, actor, refusal.evidence)
+                if denied is not None and lease.interrupted and refusal.reason.offers_login:
+                    await self._tell_lost(row)
+                return denied
+            case Unavailable() as unavailable:
+                pause = unavailable.retry_after or self._circuits[row.provider].pause() or timedelta(seconds=5)
+                return Denied(NoToken.PROVIDER_UNAVAILABLE, unavailable.reason, pause)
+            case timedelta() as pause:
+                return Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, pause)
+
+    async def _ask(
+        self, row: CredentialRow, config: ProviderConfig, token: Secret
+    ) -> Grant | Refusal | Unavailable | timedelta:
+        """One token request; how long to wait where the circuit allows none."""
+        circuit = self._circuits[config.description.id]
+        turn = circuit.enter()
+        if isinstance(turn, timedelta):
+            return turn
+        result = await oauth.refresh(self._outbound, config, token, row.account_id or None)
+        match result:
+            case Unavailable(reason=Reason.RATE_LIMITED):
+                circuit.limited(turn, result.retry_after)
+            case Unavailable():
+                circuit.failed(turn, result.retry_after)
+            case _:
+                circuit.answered(turn)
+        if not circuit.is_closed:
+            log.warning("circuit_open", provider=config.description.id, pause=circuit.pause())
+        return result
+
+    async def _former(
+        self, row: CredentialRow, key: DataKey, config: ProviderConfig, refusal: Refusal, sent: Secret
+    ) -> Secret | None:
+        """The refresh token before the one that was refused, where the provider may still take it (S33)."""
+        is_late = row.since_refresh > config.description.replay_grace
+        if not refusal.reason.offers_login or is_late or row.previous_sealed is None:
+            return None
+        kind = f"refresh_token.{row.rotation - 1}"
+        former = await self._keeper.open(key, owner_of(row), kind, row.previous_sealed)
+        return former if former != sent else None
+
+    async def _store(
+        self, row: CredentialRow, lease: RefreshLease, key: DataKey, config: ProviderConfig, grant: Grant, sent: Secret
+    ) -> None:
+        """Keeps what came, before anybody gets it. A grant is at stake, so a database that is away is waited for."""
+        came = time.monotonic()
+        for pause in STORE_PAUSES_S:
+            try:
+                if await self._stored(row, lease, key, config, grant, sent):
+                    window_ms = round((time.monotonic() - came) * 1000, 1)
+                    log.info("refreshed", connector=row.connector, rotation=row.rotation + 1, window_ms=window_ms)
+                    return
+                async with self._pool.acquire() as connection:
+                    rotation = await tokens.rotation_under_lease(connection, row, lease.token)
+            except TRANSIENT as error:
+                log.warning("refreshed_waits_for_the_database", connector=row.connector, error=type(error).__name__)
+                await asyncio.sleep(pause)
+                continue
+            if rotation is None:
+                log.warning("refreshed_too_late", connector=row.connector, rotation=row.rotation + 1)
+                return
+            row = replace(row, rotation=rotation)  # a former holder of the lease has stored what it got
+        log.error("refreshed_and_not_stored", connector=row.connector, rotation=row.rotation + 1)
+
+    async def _stored(
+        self, row: CredentialRow, lease: RefreshLease, key: DataKey, config: ProviderConfig, grant: Grant, sent: Secret
+    ) -> bool:
+        """Seals and stores what came for the rotation after the row's; false when there is another one by now."""
+        owner, rotation = owner_of(row), row.rotation + 1
+        access = await self._keeper.seal(key, owner, f"access_token.{rotation}", grant.access_token)
+        refresh = await self._keeper.seal(key, owner, f"refresh_token.{rotation}", grant.refresh_token or sent)
+        async with self._pool.acquire() as connection:
+            lifetimes = lifetimes_of(grant, config)
+            return await tokens.keep_refreshed(connection, row, lease.token, access, refresh, lifetimes) is not None
+
+    async def _settled(self, row: CredentialRow) -> None:
+        """Waits for a former holder of the lease, which may just be storing what made the provider refuse us."""
+        for _ in range(int(REFRESH_LEASE / 4 / timedelta(seconds=POLL_S))):
+            async with self._pool.acquire() as connection:
+                if not await tokens.unchanged(connection, row, ()):
+                    return
+            await asyncio.sleep(POLL_S)
+
+    async def _reject(
+        self,
+        row: CredentialRow,
+        lease: RefreshLease | None,
+        reason: Reason,
+        actor: Actor,
+        evidence: Evidence | None = None,
+    ) -> Denied | None:
+        """The credential can't be used, unless somebody has rotated or replaced it since, or is just at it (S32)."""
+        async with self._pool.acquire() as connection:
+            if not await tokens.may_judge(connection, row, lease.token if lease else None):
+                return None
+        rejected = RefreshRejected(connector=row.connector, generation=row.generation, reason=reason)
+        receipt = await self._engine.submit(Submission(input=rejected, actor=actor, evidence=evidence))
+        if receipt.why is Ignored.STALE_GENERATION:
+            return None
+        if reason is Reason.CLIENT_REJECTED:
+            return Denied(NoToken.CLIENT_REJECTED, reason, timedelta(minutes=1))
+        return Denied(NoToken.NEEDS_REAUTHORISATION, reason)
+
+    async def _tell_lost(self, row: CredentialRow) -> None:
+        """A grant died after a refresh that was interrupted: the window that no client can close (S33)."""
+        log.error("grant_lost_in_the_window", connector=row.connector, rotation=row.rotation)
+        async with self._pool.acquire() as connection:
+            await _audit(connection, row, "grant_lost_in_window", interrupted=True)
+
+
+async def _audit(connection: Connection, row: CredentialRow, what: str, *, interrupted: bool) -> None:
+    detail = {"generation": row.generation, "rotation": row.rotation, "interrupted": interrupted}
+    await credentials.audit(connection, what, row.tenant, row.connector, "regrant", orjson.dumps(detail).decode())
