@@ -72,17 +72,16 @@ class Call:
 
     def body(self, model: type[Body]) -> Body:
         """The body. Raises `ApiProblem` naming each wrong field; a value is never echoed."""
-        if not self.raw.strip():
-            data: object = {}
-        else:
-            if self.request.content_type != "application/json":
-                raise ApiProblem(ProblemCode.NOT_JSON)
-            try:
-                data = orjson.loads(self.raw)
-            except orjson.JSONDecodeError:
-                raise ApiProblem(ProblemCode.MALFORMED_REQUEST, "The body isn't valid JSON.") from None
+        raw = self.raw if self.raw.strip() else b"{}"
+        if raw is self.raw and self.request.content_type != "application/json":
+            raise ApiProblem(ProblemCode.NOT_JSON)
         try:
-            return model.model_validate_json(orjson.dumps(data))
+            orjson.loads(raw)  # stricter than pydantic: no NaN, no lone surrogate
+        except orjson.JSONDecodeError:
+            raise ApiProblem(ProblemCode.MALFORMED_REQUEST, "The body isn't valid JSON.") from None
+        try:
+            # As it came: orjson reads what is nested deeper than it can write.
+            return model.model_validate_json(raw)
         except ValidationError as error:
             raise invalid(error) from None
 

@@ -1,5 +1,6 @@
 """What is logged, and what must never be: redaction by type, by name, and by looks (S25, S26)."""
 
+import asyncio
 import io
 import json
 import logging
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+from aiohttp import web
 
 from schemas.secret import Secret
 from service.telemetry import MASK, about, redacted, redacted_text, set_up_logs
@@ -76,6 +78,19 @@ def test_a_traceback_shows_no_secret(lines: Lines) -> None:
     first, second = lines()
     assert PLANTED not in json.dumps([first, second])
     assert "ValueError" in first["exception"] and "ValueError" in second["exception"]
+
+
+async def test_s26_a_request_that_is_no_http_is_logged_without_what_it_held(lines: Lines, aiohttp_server: Any) -> None:
+    """aiohttp puts the offending line into its own log: here a cookie with a byte that can't be."""
+    server = await aiohttp_server(web.Application())
+    for line in (f"Cookie: a=b; regrant-window={PLANTED}\x01", f"Authorization: Bearer\x00{PLANTED}"):
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(f"GET /oauth/callback/q?x={PLANTED} HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n".encode())
+        await reader.read()
+        writer.close()
+    told = [line for line in lines() if line["logger"] == "aiohttp.server"]
+    assert [line["event"] for line in told] == ["bad_request", "bad_request"]
+    assert PLANTED not in json.dumps(lines())
 
 
 def test_lines_of_other_libraries_come_in_the_same_form_and_redacted(lines: Lines) -> None:
