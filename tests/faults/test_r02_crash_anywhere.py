@@ -30,6 +30,15 @@ NEVER = {
     "service/oauth/verify.py: Verifier.run: await self._reject": "no row is tampered with here",
     "service/store/credentials.py: give_up_data_key: await connection.execute": "no row is tampered with here",
     "service/store/credentials.py: replace_data_key: await connection.execute": "no data key is tampered with here",
+    **dict.fromkeys(
+        (
+            "service/oauth/flow.py: Flow._note_bad_callback: enter self._pool.acquire",
+            "service/oauth/flow.py: Flow._note_bad_callback: exit self._pool.acquire",
+            "service/oauth/flow.py: Flow._note_bad_callback: await audit",
+            "service/oauth/flow.py: Flow.callback: await self._note_bad_callback",
+        ),
+        "no browser of a lane sends what is no answer; a row of the audit is all that it leaves",
+    ),
     "service/oauth/tokens.py: Tokens._refresh: await self._dead": "Intuit always gives a refresh token",
     "service/oauth/verification.py: verify: await _wrong (2)": "the simulated Intuit's ID token names the company",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",
