@@ -69,7 +69,7 @@ class Browser:
     async def ask(
         self, method: str, address: str, headers: Mapping[str, str] = {}, data: Mapping[str, str] | None = None
     ) -> Answer:
-        url = URL(address if "://" in address else self.origin + address, encoded=True)
+        url = URL(address if address.startswith("http") else self.origin + address, encoded=True)
         cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         given = {**headers, **(cookie if self.cookies else {})}
         async with self.session.request(method, url, headers=given, data=data, allow_redirects=False) as answer:

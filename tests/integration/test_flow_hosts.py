@@ -17,7 +17,7 @@ async def service(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_pa
         yield service
 
 
-ODD = ("%00", "a%00", "%ff", "%ED%A0%80", "a%20b", "%C3%BC", "x" * 129, "'", "%7B%7D")
+ODD = ("%00", "a%00", "%ff", "%ED%A0%80", "a%20b", "%C3%BC", "x" * 129, "'")
 
 
 async def test_s38_r14_an_id_that_cant_be_one_is_unknown_on_every_route(service: Running) -> None:
