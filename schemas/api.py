@@ -20,6 +20,9 @@ from schemas.records import (
 )
 from schemas.secret import Secret
 
+_NO_NUL = r"^[^\x00]+$"
+"""PostgreSQL's text holds no NUL."""
+
 
 class Request(BaseModel):
     """A body that a caller sends."""
@@ -107,8 +110,8 @@ class History(Response):
 class Person(Request):
     """The host's signed-in user who asks."""
 
-    id: str = Field(min_length=1, max_length=200, description="The host's id of the user.")
-    name: str = Field(min_length=1, max_length=200, description="Shown to whoever opens the link.")
+    id: str = Field(min_length=1, max_length=200, pattern=_NO_NUL, description="The host's id of the user.")
+    name: str = Field(min_length=1, max_length=200, pattern=_NO_NUL, description="Shown to whoever opens the link.")
 
 
 class OpenAttempt(Request):
@@ -151,7 +154,7 @@ class CompleteAttempt(Request):
     completion_token: str = Field(
         min_length=20, max_length=200, repr=False, description="From the return address's query."
     )
-    person_id: str = Field(min_length=1, max_length=200)
+    person_id: str = Field(min_length=1, max_length=200, pattern=_NO_NUL)
 
 
 class ImportCredential(Request):

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     PROVIDER_REFUSED = "provider_refused"
     WRONG_ACCOUNT = "wrong_account"
     SEVERAL_ACCOUNTS = "several_accounts"
+    ACCOUNT_TAKEN = "account_taken"
     NEEDS_ADMIN = "needs_admin"
     SCOPE_MISSING = "scope_missing"
     CODE_REFUSED = "code_refused"
@@ -231,6 +232,13 @@ CATALOGUE: dict[Reason, Entry] = {
         "More than one was chosen",
         "You allowed several at {provider}; this connector is for one. Nothing was changed.",
         "Start again and tick only the one that this connector is for.",
+    ),
+    Reason.ACCOUNT_TAKEN: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "That company is connected already",
+        "You signed in to {seen}, which another connection of yours uses already. Nothing was changed.",
+        "Start again and choose another company, or go on with the connection that is there.",
     ),
     Reason.NEEDS_ADMIN: Entry(
         Origin.OWNER,

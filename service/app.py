@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from schemas.ids import ConnectorId, Shard
+from schemas.ids import ConnectorId, ProviderId, Shard
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
 from service.engine.jobs import Handler, run_jobs
@@ -32,6 +32,7 @@ from service.oauth.description import Providers
 from service.oauth.flow import Flow, FlowSettings
 from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
+from service.oauth.limits import FlowLimits
 from service.oauth.outbound import Outbound
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
@@ -41,6 +42,8 @@ from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
 from service.settings import Settings
 from service.store import migrate as migrations
+from service.store.environments import settle_environments
+from service.store.openings import clear_attempts
 from service.store.pool import TRANSIENT, Pool, open_pool
 from service.store.postgres import PostgresStore
 from service.store.retention import PASSES, drop_partitions, ensure_partitions
@@ -53,10 +56,11 @@ log = structlog.get_logger()
 
 Role = Literal["all", "api", "worker"]
 
-HANDOFF_LIFETIME = timedelta(minutes=10)
 DRAIN_S = 20.0
 """How long callbacks and jobs under way may take after SIGTERM: a lost code costs a person a login."""
 PARTITIONS_EVERY_S = 6 * 3600
+ATTEMPTS_KEPT = timedelta(days=30)
+"""How long an attempt that has ended can still be asked for; the history keeps what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
                 if pending := await migrations.pending(connection):
                     raise NotMigrated(pending)
                 shards = await count(connection)
+                await settle_environments(connection, {ProviderId(id_): p.environment for id_, p in providers.items()})
             async with Outbound() as outbound:
                 yield _put_together(settings, shards, pool, Vault(source), providers, outbound)
         finally:
@@ -114,10 +119,7 @@ def _put_together(
     )
     keeper = Keeper(vault)
     public_url = settings.http.public_url
-    flow_settings = FlowSettings(
-        public_url, HANDOFF_LIFETIME, frozenset(settings.web.return_urls), settings.web.completion_url
-    )
-    flow = Flow(engine, pool, keeper, providers, flow_settings)
+    flow = Flow(engine, pool, keeper, providers, _flow_settings(settings))
     retirer = Retirer(pool, keeper, providers, outbound)
     verifier = Verifier(engine, pool, keeper, providers, outbound, public_url)
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
@@ -126,6 +128,18 @@ def _put_together(
     importer = Importer(engine, pool, keeper, providers)
     rewrapper = Rewrapper(pool, vault)
     return Service(settings, pool, engine, flow, tokens, importer, refresher, providers, handlers, rewrapper)
+
+
+def _flow_settings(settings: Settings) -> FlowSettings:
+    web_, limits = settings.web, settings.limits
+    return FlowSettings(
+        public_url=settings.http.public_url,
+        handoff_lifetime=web_.handoff_lifetime,
+        return_urls=frozenset(web_.return_urls),
+        completion_url=web_.completion_url,
+        always_completed_by_the_host=web_.completion == "always",
+        limits=FlowLimits(limits.connector, limits.tenant, limits.open_attempts),
+    )
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -256,17 +270,20 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
         return_urls=settings.web.return_urls,
         host_origin=settings.web.host_origin,
         development=settings.development,
+        trusted_proxies=settings.http.trusted_proxies,
+        a_minute_from_an_address=settings.limits.address,
     )
     return app
 
 
 async def _keep_partitions(pool: Pool, keep: timedelta | None) -> None:
-    """Makes the log's next partitions long before they are needed, and drops those that are no longer kept."""
+    """Makes the log's next partitions long before they are needed, and drops what is no longer kept."""
     while True:
         try:
             async with pool.acquire() as connection:
                 await ensure_partitions(connection)
                 dropped = await drop_partitions(connection, keep) if keep is not None else []
+                await clear_attempts(connection, ATTEMPTS_KEPT)
             if dropped:
                 log.info("months_dropped", partitions=dropped)
         except (*TRANSIENT, *PASSES) as error:

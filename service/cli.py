@@ -293,11 +293,22 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.keys import StillNeeded
     from service.oauth.description import BadDescription
     from service.settings import SettingsError
+    from service.store.environments import EnvironmentChanged
     from service.store.migrate import ShardsDiffer
     from service.telemetry import redacted_text
     from service.vault.keys import NoKey, SourceAway
 
-    set_up = SettingsError | NoKey | WeakKey | ShardsDiffer | NotMigrated | TopicsUnfit | BadDescription | CannotGrow
+    set_up = (
+        SettingsError
+        | NoKey
+        | WeakKey
+        | ShardsDiffer
+        | NotMigrated
+        | TopicsUnfit
+        | BadDescription
+        | CannotGrow
+        | EnvironmentChanged
+    )
     if isinstance(error, SourceAway):
         return UNREACHABLE, str(error)
     if isinstance(error, set_up | StillNeeded):

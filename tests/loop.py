@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -43,35 +43,45 @@ PATIENCE_S = 20.0
 
 
 def settings_for(
-    dsn: str, bootstrap: str, prefix: str, keys: Path, simulator: Simulator, rules: dict[str, object]
+    dsn: str,
+    bootstrap: str,
+    prefix: str,
+    keys: Path,
+    simulator: Simulator,
+    rules: dict[str, object],
+    more: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Settings of a development deployment that takes the simulator for Intuit."""
+    """Settings of a development deployment that takes the simulator for Intuit; `more` is laid over its sections."""
     at = simulator.addresses
     jwt_key = keys.parent / "jwt.key"
     jwt_key.write_text(secrets.token_urlsafe(48))
     jwt_key.chmod(0o600)
     client = simulator.world.client
-    return Settings.model_validate(
-        {
-            "database": {"dsn": dsn},
-            "kafka": {"bootstrap": bootstrap, "topic_prefix": prefix},
-            "shards": 2,
-            "http": {"public_url": PUBLIC_URL, "port": 0},
-            "keys": {"folder": keys},
-            "jwt": {"issuer": "https://host.example", "audience": "regrant", "hs256_key_file": jwt_key},
-            "web": {"host_name": "Drivewell", "completion_url": COMPLETION_URL},
-            "providers": {
-                QUICKBOOKS: {
-                    "client_id": client.client_id,
-                    "client_secret": client.client_secret,
-                    "hosts": intuit_hosts(at.accounts, at.oauth, at.api),
-                    "allow_loopback_http": True,
-                }
-            },
-            "rules": rules,
-            "development": True,
-        }
-    )
+    simulated = {
+        "client_id": client.client_id,
+        "client_secret": client.client_secret,
+        "hosts": intuit_hosts(at.accounts, at.oauth, at.api),
+        "allow_loopback_http": True,
+        "accounts_may_repeat": True,  # tests connect one company as often as they like
+    }
+    given: dict[str, Any] = {
+        "database": {"dsn": dsn},
+        "kafka": {"bootstrap": bootstrap, "topic_prefix": prefix},
+        "shards": 2,
+        "http": {"public_url": PUBLIC_URL, "port": 0},
+        "keys": {"folder": keys},
+        "jwt": {"issuer": "https://host.example", "audience": "regrant", "hs256_key_file": jwt_key},
+        "web": {"host_name": "Drivewell", "completion_url": COMPLETION_URL},
+        "providers": {QUICKBOOKS: simulated},
+        "rules": rules,
+        "limits": dict.fromkeys(("address", "connector", "tenant", "open_attempts"), 100_000),
+        "development": True,
+    }
+    for section, values in (more or {}).items():
+        given[section] = {**given.get(section, {}), **values} if isinstance(values, Mapping) else values
+    for provider, own in given["providers"].items():  # further ones are played by the simulator, too
+        given["providers"][provider] = {**simulated, **own}
+    return Settings.model_validate(given)
 
 
 def intuit_hosts(accounts: str, oauth: str, api_: str) -> dict[str, str]:
@@ -335,7 +345,13 @@ class Loop:
 
 @asynccontextmanager
 async def running_loop(
-    dsn: str, bootstrap: str, prefix: str, folder: Path, rules: dict[str, object] | None = None, worker: bool = True
+    dsn: str,
+    bootstrap: str,
+    prefix: str,
+    folder: Path,
+    rules: dict[str, object] | None = None,
+    worker: bool = True,
+    more: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Loop]:
     """The service as `serve --role all` (or `api`, without a worker) assembles it, without its port."""
     folder.mkdir(exist_ok=True)
@@ -343,7 +359,7 @@ async def running_loop(
     generate_key_file(keys)
     async with await Simulator.start() as simulator:
         simulator.world.client.redirect_uris.add(f"{PUBLIC_URL}/oauth/callback/{QUICKBOOKS}")
-        settings = settings_for(dsn, bootstrap, prefix, keys, simulator, rules or {})
+        settings = settings_for(dsn, bootstrap, prefix, keys, simulator, rules or {}, more)
         await migrate(settings)
         async with assemble(settings) as service:
             topics = Topics(bootstrap, prefix)

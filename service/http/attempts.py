@@ -11,6 +11,7 @@ from service.engine.submission import Receipt
 from service.http.context import Call
 from service.http.problems import ApiProblem, refused
 from service.oauth.flow import UnregisteredReturnUrl
+from service.oauth.limits import TooMany
 from service.oauth.window import Dead
 
 
@@ -27,6 +28,9 @@ async def open_attempt(call: Call) -> web.Response:
         )
     except UnregisteredReturnUrl:
         raise ApiProblem(ProblemCode.RETURN_URL_NOT_ALLOWED) from None
+    except TooMany as refused_for_now:
+        wait = {"Retry-After": str(refused_for_now.retry_after_s)}
+        raise ApiProblem(ProblemCode.TOO_MANY_REQUESTS, f"Too many {refused_for_now}.", headers=wait) from None
     if isinstance(opened, Receipt):
         raise refused(opened.why)
     return call.answer(opened.attempt, headers={"Location": f"/v1/attempts/{opened.attempt.attempt_id}"})

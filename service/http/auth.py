@@ -1,11 +1,14 @@
 """Who calls: the host's JWT names its tenant and what it may do. Neither is ever taken from a path or a body."""
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import orjson
+import structlog
 from aiohttp import web
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -17,9 +20,15 @@ from schemas.routes import Scope
 from service.http.problems import ApiProblem
 from service.settings.model import Jwt
 
+log = structlog.get_logger()
+
 LEEWAY_S = 30
 JWKS_FOR_S = 300.0
+JWKS_AGAIN_S = 10.0
+"""How soon the JWK set may be read again for a key that it didn't hold: a host may change its keys at any time, and
+nobody can make us read it more often than this."""
 LARGEST_TOKEN = 8192
+_TENANT = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class Authenticator:
         self._shared: OctKey | None = None
         self._algorithms = ["RS256", "ES256"]
         self._keys: KeySet | None = None
-        self._read_at = -JWKS_FOR_S
+        self._read_at, self._next_read_at = -JWKS_FOR_S, 0.0
         self._reading = asyncio.Lock()
         if settings.hs256_key_file is not None:
             secret = settings.hs256_key_file.read_bytes().strip()
@@ -58,9 +67,8 @@ class Authenticator:
         return caller
 
     async def _checked(self, token: str) -> Caller:
-        key = self._shared or await self._key_set()
         try:
-            claims = jwt.decode(token, key, algorithms=self._algorithms).claims
+            claims = await self._decoded(token)
             jwt.JWTClaimsRegistry(
                 leeway=LEEWAY_S,
                 iss={"essential": True, "value": self._settings.issuer},
@@ -72,15 +80,37 @@ class Authenticator:
         if claims["aud"] != self._settings.audience:
             raise _unauthenticated("the audience must be this service alone")
         tenant, scope, subject = claims.get("tenant"), claims.get("scope", ""), claims.get("sub", "")
-        if not (isinstance(tenant, str) and tenant and isinstance(scope, str) and isinstance(subject, str)):
+        if not (isinstance(tenant, str) and isinstance(scope, str) and isinstance(subject, str)):
             raise _unauthenticated("the claims tenant, scope and sub are needed")
+        if not _TENANT.fullmatch(tenant) or "\x00" in subject:
+            raise _unauthenticated("the claim tenant or sub is no name")
         return Caller(TenantId(tenant), subject, frozenset(scope.split()))
 
-    async def _key_set(self) -> KeySet:
+    async def _decoded(self, token: str) -> dict[str, Any]:
+        """The claims of a token with a good signature."""
+        if self._shared is not None:
+            return jwt.decode(token, self._shared, algorithms=self._algorithms).claims
+        keys = await self._key_set(JWKS_FOR_S)
+        try:
+            return jwt.decode(token, keys, algorithms=self._algorithms).claims
+        except (JoseError, ValueError):
+            newer = await self._key_set(0)  # perhaps by a key that was published since
+            if newer is keys:
+                raise
+        return jwt.decode(token, newer, algorithms=self._algorithms).claims
+
+    async def _key_set(self, oldest_s: float) -> KeySet:
+        """The host's keys, not read longer ago than this; older ones while it can't be asked. Raises `ApiProblem`."""
         async with self._reading:
-            if self._keys is None or time.monotonic() - self._read_at > JWKS_FOR_S:
-                self._keys = KeySet.import_key_set(orjson.loads(await self._jwks()))
-                self._read_at = time.monotonic()
+            now = time.monotonic()
+            if now >= self._next_read_at and now - self._read_at > oldest_s:
+                self._next_read_at = now + JWKS_AGAIN_S
+                try:
+                    self._keys, self._read_at = KeySet.import_key_set(orjson.loads(await self._jwks())), now
+                except (aiohttp.ClientError, OSError, JoseError, ValueError, KeyError, TypeError) as error:
+                    log.warning("jwks_not_read", error=type(error).__name__)
+            if self._keys is None:
+                raise ApiProblem(ProblemCode.BUSY, "The host's keys can't be read.", headers={"Retry-After": "5"})
             return self._keys
 
     async def _jwks(self) -> bytes:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -12,7 +13,7 @@ from schemas.ids import ConnectorId, ProviderId
 from schemas.lifecycle import Refused, State
 from schemas.problems import ProblemCode
 from service.engine import records
-from service.http.context import Call
+from service.http.context import CONNECTOR_ID, Call
 from service.http.problems import ApiProblem, refused
 from service.oauth.words import words_of
 from service.store import reads
@@ -20,15 +21,20 @@ from statemachine.connector import Connector
 from statemachine.inputs import Delete, Disconnect, Register, Update
 
 PAGE = 100
+_PROVIDER = re.compile(r"[a-z0-9-]{1,64}")
 
 
 async def list_connectors(call: Call) -> web.Response:
     state, provider = call.request.query.get("state"), call.request.query.get("provider")
     if state is not None and state not in set(State):
-        raise ApiProblem(ProblemCode.INVALID_REQUEST, "Wrong: the query parameter state.")
+        raise _wrong("state")
+    if provider is not None and not _PROVIDER.fullmatch(provider):
+        raise _wrong("provider")
     after = _cursor(call).get("after", "")
+    if not isinstance(after, str) or (after and not CONNECTOR_ID.fullmatch(after)):
+        raise _wrong("cursor")
     async with call.parts.pool.acquire() as connection:
-        found, more = await reads.connectors(connection, call.caller.tenant, str(after), state, provider, PAGE)
+        found, more = await reads.connectors(connection, call.caller.tenant, after, state, provider, PAGE)
     headers = _next(call, {"after": found[-1].id}) if more else {}
     return call.answer(api.ConnectorList(connectors=[_shown(call, c) for c in found]), headers=headers)
 
@@ -69,9 +75,11 @@ async def get_history(call: Call) -> web.Response:
     cursor = _cursor(call)
     try:
         before = datetime.fromisoformat(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)))
-        place = int(str(cursor.get("place", 0)))
     except ValueError:
-        raise ApiProblem(ProblemCode.INVALID_REQUEST, "Wrong: the query parameter cursor.") from None
+        raise _wrong("cursor") from None
+    place = cursor.get("place", 0)
+    if before.tzinfo is None or not isinstance(place, int) or not 0 <= place < 2**63:
+        raise _wrong("cursor")
     async with call.parts.pool.acquire() as connection:
         page = await reads.history(connection, pk, before, place, PAGE)
     last = page.rows[-1] if page.rows else None
@@ -136,8 +144,12 @@ def _cursor(call: Call) -> dict[str, object]:
     except (binascii.Error, orjson.JSONDecodeError, ValueError):
         decoded = None
     if not isinstance(decoded, dict):
-        raise ApiProblem(ProblemCode.INVALID_REQUEST, "Wrong: the query parameter cursor.")
+        raise _wrong("cursor")
     return decoded
+
+
+def _wrong(parameter: str) -> ApiProblem:
+    return ApiProblem(ProblemCode.INVALID_REQUEST, f"Wrong: the query parameter {parameter}.")
 
 
 def _next(call: Call, cursor: dict[str, object]) -> dict[str, str]:

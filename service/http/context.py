@@ -1,5 +1,6 @@
 """What a handler works with: the caller, the body, and the parts of the service."""
 
+import re
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -24,6 +25,7 @@ from service.store.pool import Pool
 from statemachine.inputs import Input
 
 LARGEST_BODY = 256 * 1024
+CONNECTOR_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -61,7 +63,11 @@ class Call:
 
     @property
     def connector(self) -> ConnectorId:
-        return ConnectorId(self.request.match_info["connector_id"])
+        """The id in the path. One that can't be any connector's is unknown, and never gets as far as SQL."""
+        given = self.request.match_info["connector_id"]
+        if not CONNECTOR_ID.fullmatch(given):
+            raise ApiProblem(ProblemCode.UNKNOWN_CONNECTOR)
+        return ConnectorId(given)
 
     @property
     def attempt(self) -> AttemptId:

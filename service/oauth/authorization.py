@@ -9,6 +9,22 @@ from urllib.parse import urlencode
 from schemas.secret import Secret
 from service.oauth.description import ProviderConfig
 
+_PROTECTED = frozenset(
+    {
+        "client_id",
+        "response_type",
+        "scope",
+        "redirect_uri",
+        "state",
+        "code_challenge",
+        "code_challenge_method",
+        "nonce",
+        "request",
+        "request_uri",
+    }
+)
+"""What decides where an answer goes and whose it is. A request object (RFC 9101) could replace all of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
@@ -26,14 +42,14 @@ def authorization_request(
 ) -> AuthorizationRequest:
     """A request with a state of 256 random bits, PKCE S256 (always), and a nonce.
 
-    What is protected is set last: nothing in a description can replace it. `account` is the one that is expected, where
-    the connector is pinned: some providers have an address for each.
+    What is protected comes from nowhere else (S13): a description's parameters can't name it. `account` is the one that
+    is expected, where the connector is pinned: some providers have an address for each.
     """
     description = config.description
     state, verifier, nonce = (secrets.token_urlsafe(32) for _ in range(3))
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     query = {
-        **description.authorization_parameters,
+        **{name: value for name, value in description.authorization_parameters.items() if name not in _PROTECTED},
         "client_id": config.client_id,
         "response_type": "code",
         "scope": description.scope_separator.join(config.scopes),

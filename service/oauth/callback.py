@@ -6,11 +6,12 @@ from urllib.parse import unquote_to_bytes
 
 from schemas.reasons import Reason
 from schemas.secret import Secret
-from service.oauth.description import Description
+from service.oauth.description import Description, ProviderConfig
 
 MAX_QUERY = 8192
 MAX_VALUE = 4096
 
+_ESCAPED_WRONGLY = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TEXT = re.compile(r"[\x21-\x7e]+")  # RFC 6749 appendix A: VSCHAR; none of ours needs a space
 
 
@@ -27,25 +28,44 @@ class Callback:
     refusal: Reason | None
     claimed_account: str | None
     """Which account the provider's redirect says; anybody can edit it."""
-    iss: str | None
 
 
-def parse_callback(description: Description, raw_query: str) -> Callback:
-    """Reads the raw query. Raises `BadCallback` when a value is missing, empty, doubled, too long or no plain text."""
+def parse_callback(description: Description, issuer: str | None, raw_query: str) -> Callback:
+    """Reads the raw query; `issuer` is the provider's own, where its description knows it.
+
+    Raises `BadCallback` when a value is missing, empty, doubled, too long or no plain text, and for another issuer.
+    """
     values = _values(raw_query)
     state, code, error = values.get("state"), values.get("code"), values.get("error")
     if state is None:
         raise BadCallback("no state")
     if (code is None) == (error is None):
         raise BadCallback("either a code or an error")
+    _check_issuer(values.get("iss"), issuer, advertised=description.authorization_response_iss_parameter_supported)
     claimed = None
     if description.identity.callback_parameter is not None:
         claimed = values.get(description.identity.callback_parameter)
         if claimed is not None and not re.fullmatch(description.identity.pattern, claimed, re.ASCII):
             raise BadCallback("no account id")
-    return Callback(
-        Secret(state), Secret(code) if code else None, _refusal(error) if error else None, claimed, values.get("iss")
-    )
+    return Callback(Secret(state), Secret(code) if code else None, _refusal(error) if error else None, claimed)
+
+
+def issuer_of(config: ProviderConfig) -> str | None:
+    """The `iss` that a provider's callbacks have; `None` where it isn't known before the token is there."""
+    issuer = config.address(config.description.issuer) if config.description.issuer else ""
+    return issuer if issuer and "{" not in issuer else None
+
+
+def _check_issuer(came: str | None, expected: str | None, *, advertised: bool) -> None:
+    """The mix-up defence (RFC 9207 2.4), for codes and errors alike: another server's answer isn't this request's.
+
+    Stricter than the RFC where a provider doesn't advertise it: what comes is compared all the same.
+    """
+    if came is None:
+        if advertised:
+            raise BadCallback("no issuer, though the provider always sends it")
+    elif expected is not None and came != expected:
+        raise BadCallback("another issuer")
 
 
 _OUR_FAULT = ("invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "invalid_client")
@@ -81,6 +101,8 @@ def _values(raw_query: str) -> dict[str, str]:
 
 
 def _decoded(raw: str) -> str:
+    if _ESCAPED_WRONGLY.search(raw):
+        raise BadCallback("an escape that is none")  # RFC 3986 2.1; what others make of it is guessed
     try:
         return unquote_to_bytes(raw.replace("+", " ")).decode("utf-8")
     except UnicodeError as error:

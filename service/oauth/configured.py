@@ -25,6 +25,7 @@ def configured_providers(settings: Settings) -> Providers:
             provider.hosts,
             provider.allow_loopback_http,
             provider.extra_scopes,
+            accounts_may_repeat=provider.accounts_may_repeat,
             custom=description.id not in ours,
         )
     return Providers(configs)

@@ -163,6 +163,8 @@ class ProviderConfig:
     """Asked for beside the description's."""
     custom: bool = False
     """Whether the description is the deployment's own: its hosts must lie in the public internet."""
+    accounts_may_repeat: bool = False
+    """Whether several connectors of a tenant may be active on one account (S17)."""
 
     @property
     def scopes(self) -> tuple[str, ...]:

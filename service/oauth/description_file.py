@@ -185,6 +185,8 @@ class Description(_Part):
     """By name, what its addresses are made of, for example `api`."""
     issuer: str | None = None
     """`iss` of the ID token; a name in braces is the token's own claim, for a provider with an issuer a customer."""
+    authorization_response_iss_parameter_supported: bool = False
+    """Whether every callback holds `iss` (RFC 9207): then one without it is refused."""
     authorization_endpoint: str
     account_authorization_endpoint: str | None = None
     """Where a person goes instead once the account is known."""

@@ -12,6 +12,8 @@ from datetime import timedelta
 from typing import TypeAlias
 from uuid import uuid4
 
+import orjson
+
 from schemas import api
 from schemas.ids import AttemptId, ConnectorId, Generation, TenantId
 from schemas.lifecycle import ActorKind, Outcome, Refused, State
@@ -20,10 +22,11 @@ from schemas.secret import Secret
 from service.engine.door import Engine
 from service.engine.submission import Actor, NewAttempt, Receipt, ReceivedCode, Submission, Trace
 from service.oauth.authorization import authorization_request, hash_of
-from service.oauth.callback import BadCallback, Callback, parse_callback
+from service.oauth.callback import BadCallback, Callback, issuer_of, parse_callback
 from service.oauth.callback_signature import check_signature
 from service.oauth.description import Providers
 from service.oauth.keeper import Keeper, Owner
+from service.oauth.limits import FlowLimits, Gate
 from service.oauth.shown import to_the_host, to_the_window
 from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store import attempts
@@ -45,7 +48,10 @@ class FlowSettings:
     return_urls: frozenset[str]
     """The addresses that a browser may be sent to, compared exactly."""
     completion_url: str | None
-    """The host's address that gets the completion token of an attempt which pins a new account."""
+    """The host's address that gets the completion token of an attempt which its backend completes."""
+    always_completed_by_the_host: bool
+    """Whether the host's backend completes attempts on pinned connectors, too (S8): stricter, never laxer."""
+    limits: FlowLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class Flow:
         self._keeper = keeper
         self._providers = providers
         self._settings = settings
+        self._gate = Gate(pool, settings.limits)
 
     # The host's calls.
 
@@ -88,10 +95,11 @@ class Flow:
     ) -> Opened | Receipt:
         """Opens an attempt and its handoff; a receipt only where that is refused.
 
-        Raises `UnregisteredReturnUrl`.
+        Raises `UnregisteredReturnUrl` or `TooMany`.
         """
         if return_url is not None and return_url not in self._settings.return_urls:
             raise UnregisteredReturnUrl
+        await self._gate.check_openings(tenant, connector)
         id_ = AttemptId(uuid4())
         new = NewAttempt(person_id=person.id, person_name=person.name, return_url=return_url)
         receipt = await self._engine.submit(
@@ -127,7 +135,7 @@ class Flow:
         """The attempt as the host may see it."""
         async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_tenant(connection, attempt, tenant)
-        return to_the_host(row) if row else None
+        return to_the_host(row, by_the_host=self._by_the_host(row)) if row else None
 
     async def complete(
         self,
@@ -145,7 +153,8 @@ class Flow:
             if row is None or row.completion_hash is None or row.code_sealed is None:
                 return Dead.UNKNOWN
             right_token = hmac.compare_digest(row.completion_hash, hash_of(completion_token))
-            if not right_token or row.person_id is None or not hmac.compare_digest(row.person_id, person_id):
+            right_person = hmac.compare_digest((row.person_id or "").encode(), person_id.encode())
+            if not right_token or row.person_id is None or not right_person:
                 await _refused(connection, row, "completion_refused")
                 return Dead.UNKNOWN
         return await self._submit_grant(row, None, actor, trace)
@@ -171,11 +180,15 @@ class Flow:
         return Returned(spent.attempt) if spent is not None and _same_browser(spent, browser) else Dead.UNKNOWN
 
     async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead:
-        """The button: spends the handoff, and makes the authorization request that the browser is sent with."""
+        """The button: spends the handoff, and makes the authorization request that the browser is sent with.
+
+        Raises `TooMany`, after which the handoff is as good as before.
+        """
         async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_handoff(connection, hash_of(handoff))
             if row is None or not row.live:
                 return Dead.UNKNOWN
+            self._gate.count(row.tenant, row.connector)
             begun, request = await self._request(connection, row, browser)
             spent = await attempts.begin(connection, hash_of(handoff), request)
         return begun if spent else Dead.USED
@@ -184,23 +197,24 @@ class Flow:
         """The person is back from the provider.
 
         A state that is unknown, expired, used or another browser's leads nowhere, to one and the same answer; the
-        browser that began only sees its attempt's page again. No such call reaches the provider.
+        browser that began only sees its attempt's page again. No such call reaches the provider. Raises `TooMany`.
         """
         config = self._providers.get(context)
         if config is None:
             return Dead.UNKNOWN
         try:
-            callback = parse_callback(config.description, raw_query)
+            callback = parse_callback(config.description, issuer_of(config), raw_query)
             check_signature(config, raw_query)
-        except BadCallback:
+        except BadCallback as bad:
+            await self._note_bad_callback(context, bad)
             return Dead.BAD_REQUEST
         async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_state(connection, hash_of(callback.state))
-            if row is None or row.context != context:
-                return Dead.UNKNOWN
-            if not _same_browser(row, browser):
-                await _refused(connection, row, "callback_of_another_browser")
-                return Dead.NOT_THIS_BROWSER
+            if (foreign := _foreign(row, context, browser)) is not None:
+                await _refused(connection, row, f"callback_of_{foreign}")
+                return Dead.NOT_THIS_BROWSER if foreign == "another_browser" else Dead.UNKNOWN
+            assert row is not None
+        self._gate.count(row.tenant, row.connector)
         if not _awaited(row):
             return Returned(row.attempt)
         if callback.code is not None:
@@ -230,6 +244,7 @@ class Flow:
             return Dead.UNKNOWN
         if not row.session_fresh:
             return Dead.EXPIRED
+        self._gate.count(row.tenant, row.connector)
         if not (row.live and row.state is State.AWAITING_AUTH and row.code_sealed is None):
             renewed = await self._renewed(row, browser)
             if isinstance(renewed, Dead):
@@ -251,6 +266,7 @@ class Flow:
     # How it is done.
 
     async def _renewed(self, row: AttemptRow, browser: Secret) -> AttemptRow | Dead:
+        await self._gate.check_openings(row.tenant, row.connector)
         id_ = AttemptId(uuid4())
         new = NewAttempt(
             person_id=row.person_id,
@@ -264,6 +280,7 @@ class Flow:
         if receipt.outcome is Outcome.REFUSED:
             return _DEAD_OF.get(str(receipt.why), Dead.UNKNOWN)
         async with self._pool.acquire() as connection:
+            await attempts.carry_session(connection, id_, row.attempt)
             renewed = await attempts.attempt(connection, id_)
         assert renewed is not None
         return renewed
@@ -291,7 +308,7 @@ class Flow:
         async with self._pool.acquire() as connection:
             key = await self._keeper.key_of(connection, row.pk)
         sealed = await self._keeper.seal(key, _owner(row), f"code.{row.attempt}", given)
-        if row.completion == "browser":
+        if not self._by_the_host(row):
             code = ReceivedCode(sealed=sealed, data_key=key.id, claimed_account=callback.claimed_account)
             await self._submit_grant(row, code, _person(row), Trace())
             return Returned(row.attempt)
@@ -312,6 +329,15 @@ class Flow:
     async def _cancel(self, row: AttemptRow, actor: Actor, trace: Trace) -> Receipt:
         cancelled = Cancelled(connector=row.connector, attempt=row.attempt, step=row.step)
         return await self._engine.submit(Submission(input=cancelled, actor=actor, trace=trace))
+
+    def _by_the_host(self, row: AttemptRow) -> bool:
+        """Whether the host's backend has to complete it: a new account always (S9), others where the host demands."""
+        return row.completion == "host" or self._settings.always_completed_by_the_host
+
+    async def _note_bad_callback(self, context: str, bad: BadCallback) -> None:
+        detail = orjson.dumps({"provider": context, "why": str(bad)}).decode()
+        async with self._pool.acquire() as connection:
+            await audit(connection, "callback_refused", None, None, "stranger", detail)
 
     def _redirect_uri(self, context: str) -> str:
         return redirect_uri(self._settings.public_url, context)
@@ -334,6 +360,15 @@ def _same_browser(row: AttemptRow, browser: Secret | None) -> bool:
     return hmac.compare_digest(row.browser_hash, hash_of(browser))
 
 
+def _foreign(row: AttemptRow | None, context: str, browser: Secret | None) -> str | None:
+    """Why a callback isn't the answer to this browser's request; `None` where it is."""
+    if row is None:
+        return "an_unknown_state"
+    if row.context != context:
+        return "another_provider"
+    return None if _same_browser(row, browser) else "another_browser"
+
+
 def _awaited(row: AttemptRow) -> bool:
     """Whether a callback for this attempt still means something."""
     return row.live and row.state is State.AWAITING_AUTH and row.code_sealed is None and row.request_fresh
@@ -348,5 +383,6 @@ def _person(row: AttemptRow) -> Actor:
     return Actor(ActorKind.PERSON, row.person_id)
 
 
-async def _refused(connection: Connection, row: AttemptRow, what: str) -> None:
-    await audit(connection, what, row.tenant, row.connector, "stranger", "{}")
+async def _refused(connection: Connection, row: AttemptRow | None, what: str) -> None:
+    tenant, connector = (row.tenant, row.connector) if row else (None, None)
+    await audit(connection, what, tenant, connector, "stranger", "{}")

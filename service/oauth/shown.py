@@ -33,14 +33,14 @@ def to_the_window(row: AttemptRow, config: ProviderConfig) -> WindowView:
     )
 
 
-def to_the_host(row: AttemptRow) -> api.Attempt:
-    """The attempt as the API answers it."""
+def to_the_host(row: AttemptRow, *, by_the_host: bool) -> api.Attempt:
+    """The attempt as the API answers it; `by_the_host` says whose completion it waits for."""
     return api.Attempt(
         attempt_id=row.attempt,
         connector_id=row.connector,
         status="ended" if row.ended_at else "open",
         step=row.step,
-        completion="host" if row.completion == "host" else "browser",
+        completion="host" if by_the_host else "browser",
         opened_at=row.opened_at,
         expires_at=row.expires_at,
         reason=row.reason,

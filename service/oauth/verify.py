@@ -195,29 +195,37 @@ class Verifier:
         )
         match result:
             case VerifiedAccount(account, granted_by):
-                await self._prove(stored, grant, account.id, granted_by)
+                if await self._prove(row, stored, grant, account.id, granted_by) and not config.accounts_may_repeat:
+                    await self._reject(job, row, Reason.ACCOUNT_TAKEN, Step.EXCHANGED, seen=account)
+                    return
                 await self._hand_in(job, row, Verified(connector=row.connector, attempt=row.attempt, account=account))
             case Rejection() as rejection:
                 if rejection.seen is not None:
-                    await self._prove(stored, grant, rejection.seen.id, None)
+                    await self._prove(row, stored, grant, rejection.seen.id, None)
                 await self._reject(
                     job, row, rejection.reason, rejection.step, seen=rejection.seen, evidence=rejection.evidence
                 )
             case Unavailable() as unavailable:
                 await self._wait(job, row, unavailable)
 
-    async def _prove(self, stored: CredentialRow, grant: Grant, account: str, granted_by: str | None) -> None:
-        """Seals the grant anew, now that it is known whose it is."""
+    async def _prove(
+        self, row: AttemptRow, stored: CredentialRow, grant: Grant, account: str, granted_by: str | None
+    ) -> bool:
+        """Seals the grant anew, now that it is known whose it is.
+
+        Returns whether another connector of the tenant is active on that account (S17).
+        """
         owner = replace(owner_of(stored), account=account)
         async with self._pool.acquire() as connection:
             key = await self._keeper.stored_key(connection, stored.data_key)
-            access = await self._keeper.seal(key, owner, "access_token.0", grant.access_token)
-            refresh = (
-                await self._keeper.seal(key, owner, "refresh_token.0", grant.refresh_token)
-                if grant.refresh_token
-                else None
-            )
+        access = await self._keeper.seal(key, owner, "access_token.0", grant.access_token)
+        refresh = (
+            await self._keeper.seal(key, owner, "refresh_token.0", grant.refresh_token) if grant.refresh_token else None
+        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            taken = await attempts.account_taken(connection, row, account)
             await credentials.prove_candidate(connection, stored.attempt, account, access, refresh, granted_by)
+        return taken
 
     # Handing in.
 

@@ -22,6 +22,7 @@ from service.settings.values import (
     durations,
     items,
     json_object,
+    network,
     origin,
     secret,
     wrong,
@@ -98,6 +99,10 @@ class Http(Section):
     """The port to listen on; 0 takes a free one."""
     public_url: Origin = Field(examples=["https://connect.example.com"])
     """Where people and providers reach this service. The redirect address is made from it, never from a request."""
+    trusted_proxies: Annotated[tuple[Annotated[str, BeforeValidator(network)], ...], BeforeValidator(items)] = Field(
+        (), examples=["10.0.0.0/8,2001:db8::/32"]
+    )
+    """The networks of your proxies, separated by commas: from them alone `X-Forwarded-For` is believed, for limits."""
 
 
 class Keys(Section):
@@ -147,6 +152,10 @@ class Jwt(Section):
         return self
 
 
+def _handoff_lifetime(given: object) -> object:
+    return duration(given, "handoff_lifetime")
+
+
 class Web(Section):
     host_name: str = Field(min_length=1, max_length=60, examples=["Drivewell"])
     """The host's name as people know it; the window shows it."""
@@ -162,6 +171,37 @@ class Web(Section):
     """Where a browser may go after the window, separated by commas. An address must match one exactly."""
     completion_url: Url | None = Field(None, examples=["https://app.example.com/connections/complete"])
     """Where the host confirms an attempt that would pin a new account."""
+    completion: Literal["new_accounts", "always"] = "new_accounts"
+    """Which attempts the host's backend has to confirm before the sign-in counts: it can only be made stricter."""
+    handoff_lifetime: Annotated[timedelta, BeforeValidator(_handoff_lifetime)] = Field(
+        timedelta(minutes=10), examples=["PT5M"]
+    )
+    """How long a link to an attempt is good for, half an hour at most."""
+
+    @model_validator(mode="after")
+    def _links_are_short(self) -> Self:
+        if not timedelta() < self.handoff_lifetime <= timedelta(minutes=30):
+            raise wrong("must be more than zero, and half an hour at most", "handoff_lifetime")
+        return self
+
+    @model_validator(mode="after")
+    def _completion_has_its_address(self) -> Self:
+        if self.completion == "always" and self.completion_url is None:
+            raise wrong("always needs REGRANT_WEB__COMPLETION_URL", "completion")
+        if self.completion_url is not None and "?" in self.completion_url:
+            raise wrong("must have no query: the attempt and its token are put there", "completion_url")
+        return self
+
+
+class Limits(Section):
+    address: int = Field(default=120, ge=1, le=1_000_000)
+    """How many sign-ins may be begun or come back a minute from one address; counted by each process."""
+    connector: int = Field(default=60, ge=1, le=1_000_000)
+    """How many a minute for one connector; attempts that are opened are counted over all processes."""
+    tenant: int = Field(default=600, ge=1, le=1_000_000)
+    """How many a minute for one tenant; likewise."""
+    open_attempts: int = Field(default=5000, ge=1, le=10_000_000)
+    """How many attempts of one tenant may be open at once."""
 
 
 class Provider(Section):
@@ -179,6 +219,8 @@ class Provider(Section):
         default_factory=dict, examples=['{"quickbooks.api.intuit.com": "https://intuit-proxy.example.com"}']
     )
     """Other addresses in place of the provider's hosts, as JSON: a forward proxy of yours, or the simulator."""
+    accounts_may_repeat: bool = False
+    """Whether several connectors of one tenant may be connected to the same account."""
     allow_loopback_http: bool = False
     """Whether `hosts` may be plain http on this machine: for the simulator, with REGRANT_DEVELOPMENT only."""
 
@@ -255,6 +297,7 @@ class Settings(BaseSettings):
     )
     """Folders with descriptions of further providers, separated by commas."""
     rules: Annotated[Rules, BeforeValidator(_parsed_rules)] = Field(default_factory=Rules)
+    limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
     log: Log = Field(default_factory=Log)
     development: bool = False

@@ -78,6 +78,14 @@ def broker(given: object) -> str:
     raise wrong("isn't a list of HOST:PORT")
 
 
+def network(given: object) -> str:
+    """A network like `10.0.0.0/8`, or one address."""
+    try:
+        return str(ipaddress.ip_network(str(given)))
+    except ValueError:
+        raise wrong("isn't a network like 10.0.0.0/8") from None
+
+
 def origin(given: object) -> str:
     """`https://host[:port]` and nothing behind it. Plain http is for this machine alone."""
     url = _split(given)

@@ -21,7 +21,7 @@ select a.*, c.id as pk, c.connector_id, c.name as connector_name, c.provider, c.
     c.account_id, c.account_name, c.reason as connector_reason, c.unavailable, c.generation,
     coalesce(c.attempt_id = a.attempt_id, false) as live,
     coalesce(a.request_expires_at > now(), false) as request_fresh,
-    a.opened_at > now() - interval '1 hour' as session_fresh
+    coalesce(a.session_began, a.opened_at) > now() - interval '1 hour' as session_fresh
 from attempt a join connector c on c.id = a.connector
 """
 
@@ -41,12 +41,31 @@ ATTEMPT_OF_SPENT_HANDOFF = f"""
 where h.hash = $1 and h.consumed_at is not null and h.expires_at > now()
 """
 
+# Takes an account for a connector's candidate, in the transaction that then proves it. The lock makes one of those who
+# come at once the first; the next finds the first's proved candidate. A connector that is active on the account
+# already isn't a second one.
+LOCK_ACCOUNT = "select pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2 || chr(10) || $3, 0))"
+ACCOUNT_TAKEN = """
+select exists (
+    select from connector c where c.id = $4 and (c.account_id is null or c.fallback = 'disconnected')
+) and (exists (
+    select from connector other
+    where other.tenant_id = $1 and other.provider = $2 and other.account_id = $3 and other.id <> $4
+      and (other.state in ('healthy', 'failed', 'syncing')
+        or other.state in ('awaiting_auth', 'verifying') and other.fallback is distinct from 'disconnected')
+) or exists (
+    select from credential k join connector other on other.id = k.connector
+    where other.tenant_id = $1 and other.provider = $2 and k.account_id = $3 and other.id <> $4
+      and k.status = 'candidate' and coalesce(other.account_id, $3) = $3
+))
+"""
+
 INSERT_HANDOFF = """
 insert into handoff (hash, attempt_id, person_id, person_name, expires_at)
 values ($1, $2, $3, $4, now() + $5::interval) returning expires_at
 """
-# A new handoff voids the older ones of its attempt.
-VOID_HANDOFFS = "update handoff set consumed_at = now() where attempt_id = $1 and consumed_at is null"
+# A new handoff voids the older ones of its attempt, which leave nothing behind.
+VOID_HANDOFFS = "delete from handoff where attempt_id = $1 and consumed_at is null"
 
 # Spends a handoff: of many who try at once, one gets the row.
 SPEND_HANDOFF = """
@@ -83,6 +102,12 @@ returning attempt_id
 """
 # Nothing was sent after all (the provider couldn't be reached).
 UNDO_EXCHANGE = "update attempt set exchange_begun_at = null where attempt_id = $1"
+
+# The session of a browser that goes on by itself doesn't begin anew with each attempt.
+CARRY_SESSION = """
+update attempt a set session_began = coalesce(before.session_began, before.opened_at)
+from attempt before where a.attempt_id = $1 and before.attempt_id = $2
+"""
 
 SET_STEP = "update attempt set step = $2 where attempt_id = $1"
 
@@ -140,6 +165,17 @@ class Request:
     verifier_sealed: bytes
     data_key: int
     lifetime: timedelta
+
+
+async def account_taken(connection: Connection, row: AttemptRow, account_id: str) -> bool:
+    """Whether another connector of the tenant is active on the account; it can't become so until the transaction ends.
+
+    To be called inside the transaction that proves the attempt's candidate.
+    """
+    whose = (row.tenant, row.provider, account_id)
+    await connection.execute(LOCK_ACCOUNT, *whose)
+    taken: bool = await connection.fetchval(ACCOUNT_TAKEN, *whose, row.pk)
+    return taken
 
 
 async def attempt(connection: Connection, id_: AttemptId) -> AttemptRow | None:
@@ -208,6 +244,11 @@ async def begin_exchange(connection: Connection, id_: AttemptId, job: int, lease
 
 async def undo_exchange(connection: Connection, id_: AttemptId) -> None:
     await connection.execute(UNDO_EXCHANGE, id_)
+
+
+async def carry_session(connection: Connection, id_: AttemptId, before: AttemptId) -> None:
+    """Lets the browser's session count from where it began, in the attempt that it goes on with."""
+    await connection.execute(CARRY_SESSION, id_, before)
 
 
 async def set_step(connection: Connection, id_: AttemptId, step: Step) -> None:

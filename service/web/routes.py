@@ -21,9 +21,11 @@ from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
+from service.oauth.limits import Pace, TooMany
 from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store.pool import TRANSIENT
 from service.vault.keys import NoKey
+from service.web.address import Network, address_of, networks
 from service.web.browser import Browser
 from service.web.catalogue import Texts
 from service.web.pages import RETRY_S, Form, Pages, asset
@@ -57,10 +59,14 @@ def build_web(
     return_urls: Collection[str],
     host_origin: str | None,
     development: bool,
+    trusted_proxies: Collection[str] = (),
+    a_minute_from_an_address: int = 120,
 ) -> None:
     """Adds the window's routes, and the middleware that guards every answer below their paths.
 
     `host_origin` gets the script's message when it is done; a browser is sent to `return_urls` and there only.
+    `a_minute_from_an_address` limits buttons and callbacks; `trusted_proxies` are networks whose word on whose address
+    it is counts.
     Raises `ValueError` where the public address isn't https, save in development on loopback.
     """
     texts = Texts()
@@ -68,7 +74,8 @@ def build_web(
     browser = Browser(public_url, development=development)
     screens = Screens(texts, host)
     pages = Pages(texts, host, browser, frame_ancestors=frame_ancestors, development=development)
-    window = _Window(flow, browser, screens, pages)
+    pace = Pace("sign-ins from this address", a_minute_from_an_address)
+    window = _Window(flow, browser, screens, pages, pace, networks(trusted_proxies))
     app.middlewares.append(window.guarded)
     app.router.add_get("/connect/assets/{name}", asset)
     app.router.add_get("/connect/{handoff}", window.start)
@@ -92,6 +99,8 @@ class _Window:
     browser: Browser
     screens: Screens
     pages: Pages
+    pace: Pace
+    proxies: tuple[Network, ...]
 
     async def start(self, request: web.Request) -> web.Response:
         handoff = _handoff(request)
@@ -103,6 +112,7 @@ class _Window:
         return self.pages.page(self.screens.start(found), self._form(request))
 
     async def begin(self, request: web.Request) -> web.Response:
+        self._count(request)
         if doubt := await self.browser.doubt(request):
             return self._trouble(request, doubt, 403)
         handoff = _handoff(request)
@@ -110,6 +120,7 @@ class _Window:
         return self._dead(found) if isinstance(found, Dead) else self._to_the_provider(found)
 
     async def callback(self, request: web.Request) -> web.Response:
+        self._count(request)
         raw_query = request.raw_path.partition("?")[2]
         if not raw_query.isascii():
             return self._dead(Dead.BAD_REQUEST)
@@ -153,6 +164,7 @@ class _Window:
         return response
 
     async def again(self, request: web.Request) -> web.Response:
+        self._count(request)
         if doubt := await self.browser.doubt(request):
             return self._trouble(request, doubt, 403)
         attempt, browser = _attempt(request), self.browser.window(request)
@@ -203,12 +215,20 @@ class _Window:
             return self._dead(Dead.UNKNOWN)
         except web.HTTPException as refused:
             return self.pages.page(self.screens.dead(Dead.BAD_REQUEST), status=refused.status)
+        except TooMany as refused:
+            response = self._trouble(request, "too_many", 429)
+            response.headers["Retry-After"] = str(refused.retry_after_s)
+            return response
         except _PASSING as error:
             log.warning("window_unavailable", route=_route(request), error=type(error).__name__)
             return self._trouble(request, "unavailable", 503)
         except Exception:  # the border: whatever it was, a person sits before it and gets a page
             log.exception("window_fault", route=_route(request))
             return self._trouble(request, "fault", 500)
+
+    def _count(self, request: web.Request) -> None:
+        """Raises `TooMany`: before the database is asked, since strangers may come here."""
+        self.pace.take(address_of(request, self.proxies))
 
     async def _view(self, request: web.Request) -> WindowView | Dead:
         attempt = _attempt(request)
@@ -228,7 +248,7 @@ class _Window:
     def _trouble(self, request: web.Request, kind: str, status: int) -> web.Response:
         address = _page_of(request)
         screen = self.screens.trouble(kind, address)
-        if status != 503:
+        if status not in (429, 503):
             return self.pages.page(screen, status=status)
         response = self.pages.page(screen, status=status, retry_address=address)
         response.headers["Retry-After"] = str(RETRY_S)

@@ -80,7 +80,8 @@ class Screens:
             title, words = ("checking.title_slow", "checking.slow") if slow else ("checking.title", "checking.words")
             return self._screen(view, "checking", "busy", words, title=title, lines=self._progress(view))
         if view.step is Step.RETURNED:
-            return self._screen(view, "confirming", "busy", "confirming.words", primary=self._leave(view))
+            words = "confirming.words_again" if view.account else "confirming.words"
+            return self._screen(view, "confirming", "busy", words, primary=self._leave(view))
         return self._screen(
             view,
             "waiting",
@@ -249,6 +250,7 @@ _LINES = (
 _STOPPED_AT = {
     Reason.WRONG_ACCOUNT: "company",
     Reason.SEVERAL_ACCOUNTS: "company",
+    Reason.ACCOUNT_TAKEN: "company",
     Reason.NEEDS_ADMIN: "permission",
     Reason.SCOPE_MISSING: "permission",
 }

@@ -40,13 +40,22 @@ NEVER = {
             "the database is never cut amidst a refresh": ("_store: await asyncio.sleep",),
             "Intuit has no replay grace": ("_former: await self._keeper.open", "_refreshed: await self._ask (2)"),
             "Intuit always gives a refresh token": ("_refreshed: await self._reject",),
-            "no seal is broken": ("_refresh: await self.broken", "broken: await self._reject"),
+            "no seal is broken": ("_refresh: await self.broken", "broken: await found_broken"),
         }.items()
         for point in points
     },
     "service/oauth/tokens.py: Tokens._opened: await self._refresher.broken": "no seal is broken",
     "service/store/tokens.py: rotation_under_lease: await connection.fetchval": "a lane has one replica",
     "service/oauth/verify.py: Verifier._renewed: await self._reject": "no dead grant is imported",
+    **dict.fromkeys(
+        (
+            "service/oauth/flow.py: Flow._note_bad_callback: enter self._pool.acquire",
+            "service/oauth/flow.py: Flow._note_bad_callback: exit self._pool.acquire",
+            "service/oauth/flow.py: Flow._note_bad_callback: await audit",
+            "service/oauth/flow.py: Flow.callback: await self._note_bad_callback",
+        ),
+        "no browser of a lane sends what is no answer; a row of the audit is all that it leaves",
+    ),
     "service/oauth/verification.py: verify: await _wrong (2)": "the simulated Intuit's ID token names the company",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",
 }

@@ -187,6 +187,7 @@ def _settings(dsn: str, folder: Path, port: int, simulators: Mapping[ProviderId,
             "providers": providers,
             "provider_folders": [write_examples(folder / "providers")],
             "rules": {"backoff_base": "0.2"},
+            "limits": {"address": 100_000, "tenant": 100_000},  # all come from this machine
             "development": True,
         }
     )

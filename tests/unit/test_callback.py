@@ -1,6 +1,7 @@
 """The callback: what isn't an answer to an authorization request is refused, whoever sends it."""
 
 from contextlib import suppress
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,12 @@ from service.oauth.callback import BadCallback, Callback, parse_callback
 from service.oauth.description import load_descriptions
 
 QUICKBOOKS = load_descriptions()[ProviderId("quickbooks-online")]
+ISSUER = "https://oauth.platform.intuit.com/op/v1"
+ALWAYS = QUICKBOOKS.model_copy(update={"authorization_response_iss_parameter_supported": True})
 
 
 def test_a_code_comes_with_its_state_and_the_claimed_company() -> None:
-    callback = parse_callback(QUICKBOOKS, "code=AB11&state=s-1&realmId=9130357766590001")
+    callback = parse_callback(QUICKBOOKS, ISSUER, "code=AB11&state=s-1&realmId=9130357766590001")
     assert (callback.code and callback.code.reveal(), callback.state.reveal()) == ("AB11", "s-1")
     assert (callback.claimed_account, callback.refusal) == ("9130357766590001", None)
 
@@ -31,7 +34,7 @@ def test_a_code_comes_with_its_state_and_the_claimed_company() -> None:
     ],
 )
 def test_a_refusal_has_its_reason(error: str, reason: Reason) -> None:
-    callback = parse_callback(QUICKBOOKS, f"error={error}&error_description=the%20person%20said+no&state=s")
+    callback = parse_callback(QUICKBOOKS, ISSUER, f"error={error}&error_description=the%20person%20said+no&state=s")
     assert (callback.refusal, callback.code) == (reason, None)
 
 
@@ -51,6 +54,9 @@ def test_a_refusal_has_its_reason(error: str, reason: Reason) -> None:
         "state=s&code=a%00b",
         "state=s&code=%ff",
         "state=s&code=a\udcff",
+        "state=s&code=%zz",
+        "state=s&code=a%2",
+        "state=s&code=%",
         "state=s%0d%0aSet-Cookie:x&code=a",
         "state=s&code=a b",
         "state=s&code=a&realmId=1&realmId=2",
@@ -63,20 +69,38 @@ def test_a_refusal_has_its_reason(error: str, reason: Reason) -> None:
 )
 def test_s05_s15_what_cant_be_an_answer_is_refused(query: str) -> None:
     with pytest.raises(BadCallback):
-        parse_callback(QUICKBOOKS, query)
+        parse_callback(QUICKBOOKS, ISSUER, query)
+
+
+@pytest.mark.parametrize("answer", ["code=a", "error=access_denied"])
+@pytest.mark.parametrize(
+    "iss", ["", "https://evil.example", f"{ISSUER}/", ISSUER.upper(), ISSUER.replace("https", "http")]
+)
+def test_s12_an_answer_of_another_issuer_is_refused_also_where_none_was_promised(answer: str, iss: str) -> None:
+    for description in (QUICKBOOKS, ALWAYS):
+        with pytest.raises(BadCallback):
+            parse_callback(description, ISSUER, f"state=s&{answer}&iss={quote(iss)}")
+        assert parse_callback(description, ISSUER, f"state=s&{answer}&iss={quote(ISSUER)}").state.reveal() == "s"
+
+
+@pytest.mark.parametrize("answer", ["code=a", "error=access_denied"])
+def test_s12_an_issuer_that_is_missing_though_promised_is_refused(answer: str) -> None:
+    with pytest.raises(BadCallback):
+        parse_callback(ALWAYS, ISSUER, f"state=s&{answer}")
+    assert parse_callback(QUICKBOOKS, ISSUER, f"state=s&{answer}").state.reveal() == "s"
 
 
 @given(st.text(max_size=200))
 def test_s05_any_text_is_a_callback_or_refused(query: str) -> None:
     with suppress(BadCallback):
-        assert isinstance(parse_callback(QUICKBOOKS, query), Callback)
+        assert isinstance(parse_callback(QUICKBOOKS, ISSUER, query), Callback)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["state", "code", "error", "realmId", "iss", "x"]), st.text(max_size=8))))
 def test_s05_any_parameters_are_a_callback_or_refused(pairs: list[tuple[str, str]]) -> None:
     query = "&".join(f"{name}={value}" for name, value in pairs)
     try:
-        callback = parse_callback(QUICKBOOKS, query)
+        callback = parse_callback(QUICKBOOKS, ISSUER, query)
     except BadCallback:
         return
     names = [name for name, _ in pairs]
