@@ -14,9 +14,10 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from schemas.ids import ConnectorId, Shard
+from schemas.ids import ConnectorId, ProviderId, Shard
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
+from service.engine.expiry import warn_of_ends
 from service.engine.jobs import Handler, run_jobs
 from service.http.access import access_log
 from service.http.api import build_api
@@ -165,6 +166,7 @@ async def serve(settings: Settings, role: Role) -> None:
             ]
             if role in ("all", "worker"):
                 background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
+                background.append(tasks.create_task(_warn(service), name="expiry"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)
@@ -254,6 +256,13 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
         development=settings.development,
     )
     return app
+
+
+async def _warn(service: Service) -> None:
+    """Tells of credentials' known ends, by the settings and the descriptions of today."""
+    described = {ProviderId(id_): config.description for id_, config in service.providers.items()}
+    announced = {id_: description.lifetimes.announced_end for id_, description in described.items()}
+    await warn_of_ends(service.engine, service.pool, announced)
 
 
 async def _keep_partitions(pool: Pool, keep: timedelta | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.ids import ProviderId
 from schemas.reasons import Reason
@@ -42,6 +42,8 @@ class Lifetimes(_Part):
     refresh_hard: timedelta | None = None
     refresh_idle_field: str | None = None
     refresh_hard_field: str | None = None
+    announced_end: AwareDatetime | None = None
+    """When the provider ends all grants that there are, where it has announced that."""
 
 
 class Identity(_Part):

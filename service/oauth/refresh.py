@@ -29,7 +29,7 @@ from service.oauth.description import ProviderConfig, Providers
 from service.oauth.grant import Grant, Refusal, Unavailable
 from service.oauth.keeper import Keeper, owner_of
 from service.oauth.outbound import Outbound
-from service.oauth.verify import lifetimes_of
+from service.oauth.verify import refreshed_lifetimes_of
 from service.store import credentials, tokens
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import TRANSIENT, Connection, Pool
@@ -264,7 +264,7 @@ class Refresher:
         access = await self._keeper.seal(key, owner, f"access_token.{rotation}", grant.access_token)
         refresh = await self._keeper.seal(key, owner, f"refresh_token.{rotation}", grant.refresh_token or sent)
         async with self._pool.acquire() as connection:
-            lifetimes = lifetimes_of(grant, config)
+            lifetimes = refreshed_lifetimes_of(grant, config)
             return await tokens.keep_refreshed(connection, row, lease.token, access, refresh, lifetimes) is not None
 
     async def _settled(self, row: CredentialRow) -> None:
