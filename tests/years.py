@@ -27,7 +27,7 @@ from service.engine.submission import Actor, JobLease, Judgement, ReceivedCode, 
 from service.oauth.description import Lifetimes, ProviderConfig, load_descriptions
 from service.oauth.grant import Grant
 from service.oauth.verify import lifetimes_of, refreshed_lifetimes_of
-from service.store import credentials, due
+from service.store import credentials, due, tokens
 from service.store.credentials import DataKey
 from service.store.migrate import migrate
 from service.store.pool import Pool, open_pool
@@ -46,6 +46,7 @@ SHARDS = 2
 TENANT = TenantId("t1")
 CODE = ReceivedCode(sealed=b"", data_key=1, claimed_account=None)
 KEY = DataKey(1, b"")
+CURRENT = f"{credentials.FIELDS} where c.connector_id = $1 and k.status = 'current'"
 
 
 def _broken(how: str) -> Violation:
@@ -385,12 +386,13 @@ class _Play:
 
     async def _refreshed(self, life: Life, now: datetime) -> None:
         async with self.world.pool.acquire() as connection:
-            row = await credentials.current(connection, life.id, TENANT)
-            assert row is not None and row.state is State.HEALTHY, (life.id, now)
-            lease = await credentials.lease_refresh(connection, row, timedelta(seconds=20))
+            record = await connection.fetchrow(CURRENT, life.id)
+            assert record is not None and record["connector_state"] == State.HEALTHY, (life.id, now)
+            row = credentials.known(record)
+            lease = await tokens.lease_refresh(connection, row, timedelta(seconds=20), ())
             assert lease is not None
             left = refreshed_lifetimes_of(life.granted(self.rng, now), life.config)
-            assert await credentials.keep_refreshed(connection, row, lease, b"", b"", left)
+            assert await tokens.keep_refreshed(connection, row, lease.token, b"", b"", left)
         self.seen.refreshes += 1
         life.was_refreshed(now, self.rng)
 

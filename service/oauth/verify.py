@@ -172,7 +172,7 @@ class Verifier:
                     assert key is not None
                     access = await self._keeper.seal(key, owner, "access_token.0", came.access_token)
                     refresh = await self._keeper.seal(key, owner, "refresh_token.0", kept)
-                    lifetimes = lifetimes_of(came, config)
+                    lifetimes = refreshed_lifetimes_of(came, config)
                     await imports.renew_borrowed(connection, stored.attempt, access, refresh, lifetimes)
                 return Grant(came.access_token, kept, scope=came.scope or grant.scope)
         return None
