@@ -34,6 +34,7 @@ from service.oauth.flow import Flow, FlowSettings
 from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
 from service.oauth.outbound import Outbound
+from service.oauth.probe import AfterAHint, Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.tokens import Tokens
@@ -48,6 +49,7 @@ from service.store.shards import count
 from service.vault.keys import FileKeySource
 from service.vault.vault import Vault
 from service.web.routes import build_web
+from service.web.ways_in import WaysIn
 
 log = structlog.get_logger()
 
@@ -70,6 +72,7 @@ class Service:
     tokens: Tokens
     importer: Importer
     refresher: Refresher
+    prober: Prober
     providers: Providers
     handlers: dict[str, Handler]
 
@@ -122,8 +125,10 @@ def _put_together(
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
     refresher = Refresher(engine, pool, keeper, providers, outbound)
     tokens = Tokens(pool, keeper, refresher)
+    prober = Prober(engine, pool, providers, Refresher(AfterAHint(engine), pool, keeper, providers, outbound))
+    handlers["probe"] = prober.run
     importer = Importer(engine, pool, keeper, providers)
-    return Service(settings, pool, engine, flow, tokens, importer, refresher, providers, handlers)
+    return Service(settings, pool, engine, flow, tokens, importer, refresher, prober, providers, handlers)
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -245,7 +250,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     )
     build_api(app, parts, Authenticator(settings.jwt))
     add_documents(app)
-    build_web(
+    screens, pages = build_web(
         app,
         flow=service.flow,
         public_url=public_url,
@@ -255,6 +260,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
         host_origin=settings.web.host_origin,
         development=settings.development,
     )
+    WaysIn(screens, pages, service.prober, tuple(service.providers), settings.web.reconnect_url).add_to(app)
     return app
 
 

@@ -21,8 +21,7 @@ from schemas.lifecycle import ActorKind, Ignored
 from schemas.reasons import Reason
 from schemas.records import Evidence
 from schemas.secret import Secret
-from service.engine.door import Engine
-from service.engine.submission import Actor, Submission
+from service.engine.submission import Actor, Door, Submission
 from service.oauth import grant as oauth
 from service.oauth.circuit import Circuit
 from service.oauth.description import ProviderConfig, Providers
@@ -78,7 +77,7 @@ LATER = Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, timede
 class Refresher:
     """Refreshes credentials, for who waits and ahead of time."""
 
-    def __init__(self, engine: Engine, pool: Pool, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
+    def __init__(self, engine: Door, pool: Pool, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
         self._engine = engine
         self._pool = pool
         self._keeper = keeper

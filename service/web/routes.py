@@ -30,7 +30,7 @@ from service.web.screen import Host, Screen
 from service.web.screens import Screens
 
 _HANDOFF = re.compile(r"[A-Za-z0-9_-]{20,200}")
-_ROOMS_PATHS = ("/connect", "/oauth/", "/help/")
+_ROOMS_PATHS = ("/connect", "/oauth/", "/help/", "/reconnect/")
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +56,8 @@ def build_web(
     return_urls: Collection[str],
     host_origin: str | None,
     development: bool,
-) -> None:
-    """Adds the window's routes, and the middleware that guards every answer below their paths.
+) -> tuple[Screens, Pages]:
+    """Adds the window's routes, and the middleware that guards every answer below their paths; returns what shows them.
 
     `host_origin` gets the script's message when it is done; a browser is sent to `return_urls` and there only.
     Raises `ValueError` where the public address isn't https, save in development on loopback.
@@ -79,6 +79,7 @@ def build_web(
     app.router.add_post("/connect/attempts/{attempt}/cancel", window.cancel)
     app.router.add_get("/help/reasons/{code}", window.help)
     app.router.add_get("/help/problems/{code}", window.problem_help)
+    return screens, pages
 
 
 # What the database's absence and a full queue have in common: the same request may succeed in a moment.
