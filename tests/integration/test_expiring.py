@@ -135,6 +135,26 @@ async def test_p21_a_refresh_that_moves_the_end_takes_the_warning_back(loop: Loo
     assert (await loop.row(id_))["version"] == 7
 
 
+async def test_p21_a_short_lived_credential_is_warned_of_what_fits_into_its_life_alone(loop: Loop) -> None:
+    grants = loop.simulator.world.grants.settings
+    grants.refresh_token_life, grants.rotation_interval = 7 * DAY, timedelta()
+    id_ = await loop.connected()
+    credential = await loop.current(id_)
+    assert credential["warn_at"] == credential["ends_at"] - DAY
+
+    await loop.pool.execute(
+        "update credential set planned_at = now() - interval '6 days', ends_at = now() + interval '12 hours',"
+        " warn_at = now()"
+    )
+    await warned(loop)
+    await refreshed(loop, id_)  # for another week, of which nobody is warned with seven, fourteen and thirty days ahead
+    await warned(loop)
+
+    assert (await loop.row(id_))["expires_at"] is None
+    await loop.path(id_, F, A, V, S, H, H, H)
+    assert [one["trigger"] for one in told(loop, id_)] == ["expiry_near", "expiry_moved"]
+
+
 async def test_p21_a_failed_connector_is_warned_once_it_is_healthy_again(loop: Loop) -> None:
     id_ = await loop.failed()
     await ends_in(loop, id_, 7 * DAY - timedelta(minutes=5))
