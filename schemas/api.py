@@ -66,14 +66,26 @@ class UpdateConnector(Request):
     name: NameField
 
 
+class CredentialEnds(Response):
+    """When the current credential ends, as far as it is known ahead. It works until then."""
+
+    at: datetime | None = Field(description="The nearest of these; nothing where no end is known.")
+    estimated: bool = Field(description="Whether that is our estimate, since the provider told none.")
+    idle_at: datetime | None = Field(description="When it ends if it isn't used: every refresh moves it on.")
+    hard_at: datetime | None = Field(description="When it ends however much it is used, counted from the consent.")
+    hard_estimated: bool
+    announced_at: datetime | None = Field(description="The day on which the provider ends all credentials.")
+
+
 class Connector(ConnectorState):
-    """A connector as it stands, with the words of its reason."""
+    """A connector as it stands, with the words of its reason, or of its credential's end where that comes near."""
 
     title: str | None = Field(default=None, description="The reason in a few words.")
     words: str | None = Field(default=None, description="The reason in a sentence.")
     next: str | None = Field(default=None, description="What to do about it.")
     offers_login: bool = Field(description="Whether signing in again is offered.")
     transient_failures: int = Field(ge=0, description="Failures that pass by themselves, since the last success.")
+    credential_ends: CredentialEnds | None = Field(default=None, description="Nothing where there is no credential.")
 
 
 class ConnectorList(Response):

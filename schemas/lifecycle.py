@@ -54,6 +54,8 @@ class Trigger(Described):
     VERIFY_EXPIRED = "verify_expired", "The checks didn't end before their deadline."
     SYNC_EXPIRED = "sync_expired", "The requested sync gave no outcome before its deadline."
     REMINDER_DUE = "reminder_due", "The connector has been failed for so long that its owner is reminded."
+    EXPIRY_NEAR = "expiry_near", "The known end of the credential comes near, and a warning of it is due."
+    EXPIRY_MOVED = "expiry_moved", "The end that was warned of has moved away, and nobody had to sign in."
     DISCONNECT = "disconnect", "The owner or host takes the connector off."
     DELETE = "delete", "The host deletes the connector for good."
 
@@ -79,6 +81,7 @@ class Ignored(Described):
     DEADLINE_NOT_SET = "deadline_not_set", "The deadline it was set for no longer runs."
     NOT_VERIFYING = "not_verifying", "No verification is running."
     NOT_CONNECTED = "not_connected", "The connector is disconnected, or was deleted."
+    NOT_HEALTHY = "not_healthy", "Only the owner of a healthy connector is warned of an end, or told that it moved."
     ALREADY_SO = "already_so", "The connector is in the wanted state already."
 
 
@@ -103,6 +106,7 @@ class Notice(Described):
     PERSON_NEEDED = "person_needed", "The connector's owner has something to do."
     OPERATOR_NEEDED = "operator_needed", "Our configuration is wrong: the operator has something to do."
     REMINDER = "reminder", "The owner was asked before and nothing happened."
+    EXPIRING = "expiring", "It works, and ends at a known time: somebody should sign in again before."
     RECOVERED = "recovered", "It works again: silence every message about it."
 
 

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     NEVER_CONNECTED = "never_connected"
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code, not a password
     GRANT_REVOKED = "grant_revoked"
+    REVOKED_AT_PROVIDER = "revoked_at_provider"
     ACCESS_REVOKED = "access_revoked"
     USER_DEACTIVATED = "user_deactivated"
     ACCOUNT_INACTIVE = "account_inactive"
@@ -61,6 +62,8 @@ class Reason(StrEnum):
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     NETWORK_ERROR = "network_error"
     SYNC_FAULT = "sync_fault"
+    # What is known ahead.
+    EXPIRING = "expiring"
     # Why an attempt ended.
     ACCESS_DENIED = "access_denied"
     CANCELLED = "cancelled"
@@ -113,6 +116,13 @@ CATALOGUE: dict[Reason, Entry] = {
         "The connection was ended",
         "The permission for {account} has ended: it was withdrawn at {provider}, or not used for too long.",
         _SIGN_IN,
+    ),
+    Reason.REVOKED_AT_PROVIDER: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "Disconnected at {provider}",
+        "Somebody ended the connection of {account} at {provider}, which has confirmed it.",
+        "If that wasn't meant, sign in to {provider} again as an {admin}.",
     ),
     Reason.ACCESS_REVOKED: Entry(
         Origin.OWNER,
@@ -183,6 +193,13 @@ CATALOGUE: dict[Reason, Entry] = {
         "The sync had a problem of its own",
         "The sync failed for a reason that has nothing to do with the sign-in.",
         "Nothing to sign in for: the sync itself reports what is wrong.",
+    ),
+    Reason.EXPIRING: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "The sign-in ends soon",
+        "Everything works, but {provider} ends the saved sign-in for {account} at a known time.",
+        "Sign in to {provider} again as an {admin} before that; nothing stops meanwhile.",
     ),
     Reason.ACCESS_DENIED: Entry(
         Origin.OWNER,

@@ -156,6 +156,12 @@ class ConnectorState(Outgoing):
     deadline: datetime | None = None
     failed_since: datetime | None = Field(default=None, description="The first failure since the last success.")
     last_success: datetime | None = None
+    expires_at: datetime | None = Field(
+        default=None, description="When the credential ends, once its owner was warned; it works until then."
+    )
+    expires_estimated: bool = Field(
+        default=False, description="Whether that time is our estimate, since the provider told none."
+    )
 
 
 class Transition(Outgoing):

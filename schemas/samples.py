@@ -28,6 +28,8 @@ _STATE = {
     "deadline": "2026-11-25T08:30:00.123456Z",
     "failed_since": "2026-11-24T08:29:58Z",
     "last_success": "2026-11-24T07:30:00Z",
+    "expires_at": None,
+    "expires_estimated": False,
 }
 
 RECORDS: dict[str, dict[str, Any]] = {  # Any: JSON
@@ -96,6 +98,14 @@ _CONNECTOR = _STATE | {
     "next": "Sign in to QuickBooks Online again as an administrator.",
     "offers_login": True,
     "transient_failures": 0,
+    "credential_ends": {
+        "at": "2027-03-04T08:00:00Z",
+        "estimated": False,
+        "idle_at": "2027-03-04T08:00:00Z",
+        "hard_at": "2031-11-24T08:00:00Z",
+        "hard_estimated": True,
+        "announced_at": None,
+    },
 }
 _OPEN_ATTEMPT = {
     "attempt_id": _ATTEMPT,

@@ -17,6 +17,7 @@ from aiohttp import web
 from schemas.ids import ConnectorId, ProviderId, Shard
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
+from service.engine.expiry import warn_of_ends
 from service.engine.jobs import Handler, run_jobs
 from service.http.access import access_log
 from service.http.api import build_api
@@ -34,6 +35,7 @@ from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
 from service.oauth.limits import FlowLimits
 from service.oauth.outbound import Outbound
+from service.oauth.probe import AfterAHint, Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
@@ -51,6 +53,7 @@ from service.store.shards import count
 from service.vault.configured import key_source
 from service.vault.vault import Vault
 from service.web.routes import build_web
+from service.web.ways_in import WaysIn
 
 log = structlog.get_logger()
 
@@ -74,6 +77,7 @@ class Service:
     tokens: Tokens
     importer: Importer
     refresher: Refresher
+    prober: Prober
     providers: Providers
     handlers: dict[str, Handler]
     rewrapper: Rewrapper
@@ -125,9 +129,11 @@ def _put_together(
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
     refresher = Refresher(engine, pool, keeper, providers, outbound)
     tokens = Tokens(pool, keeper, refresher)
+    prober = Prober(engine, pool, providers, Refresher(AfterAHint(engine), pool, keeper, providers, outbound))
+    handlers["probe"] = prober.run
     importer = Importer(engine, pool, keeper, providers)
     rewrapper = Rewrapper(pool, vault)
-    return Service(settings, pool, engine, flow, tokens, importer, refresher, providers, handlers, rewrapper)
+    return Service(settings, pool, engine, flow, tokens, importer, refresher, prober, providers, handlers, rewrapper)
 
 
 def _flow_settings(settings: Settings) -> FlowSettings:
@@ -183,6 +189,7 @@ async def serve(settings: Settings, role: Role) -> None:
             if role in ("all", "worker"):
                 background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
                 background.append(tasks.create_task(service.rewrapper.run(), name="rewrap"))
+                background.append(tasks.create_task(_warn(service), name="expiry"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)
@@ -261,7 +268,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     )
     build_api(app, parts, Authenticator(settings.jwt))
     add_documents(app)
-    build_web(
+    screens, pages = build_web(
         app,
         flow=service.flow,
         public_url=public_url,
@@ -273,7 +280,15 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
         trusted_proxies=settings.http.trusted_proxies,
         a_minute_from_an_address=settings.limits.address,
     )
+    WaysIn(screens, pages, service.prober, tuple(service.providers), settings.web.reconnect_url).add_to(app)
     return app
+
+
+async def _warn(service: Service) -> None:
+    """Tells of credentials' known ends, by the settings and the descriptions of today."""
+    described = {ProviderId(id_): config.description for id_, config in service.providers.items()}
+    announced = {id_: description.lifetimes.announced_end for id_, description in described.items()}
+    await warn_of_ends(service.engine, service.pool, announced)
 
 
 async def _keep_partitions(pool: Pool, keep: timedelta | None) -> None:

@@ -20,6 +20,8 @@ from statemachine.inputs import (
     AuthExpired,
     Cancelled,
     Disconnect,
+    ExpiryMoved,
+    ExpiryNear,
     GrantReceived,
     GrantRefused,
     ProviderUnavailable,
@@ -82,6 +84,7 @@ def take_off(d: Draft, i: Disconnect) -> None:
         _end_attempt(d, Reason.CANCELLED)
     c.reason = None
     c.failed_since = c.position = None
+    _forget_the_end(c)
     d.effects.append(Shred())
 
 
@@ -125,6 +128,8 @@ def fail(d: Draft, i: SyncFailed | RefreshRejected) -> None:
     d.connector.reason = d.reason = i.reason
     d.connector.reminders = 0
     d.step = Step.FAILURE_SEEN
+    if i.reason.offers_login:
+        _forget_the_end(d.connector)  # it has come
     _tell_who_must_act(d)
     _schedule_reminder(d)
 
@@ -153,6 +158,8 @@ def fallback_fails(d: Draft, i: SyncFailed | RefreshRejected) -> None:
     d.connector.reason = d.reason = i.reason
     d.connector.reminders = 0
     d.step = Step.FAILURE_SEEN
+    if i.reason.offers_login:
+        _forget_the_end(d.connector)
     _tell_who_must_act(d)
 
 
@@ -257,6 +264,10 @@ def swap(d: Draft, i: Verified) -> None:
     c.attempt = c.attempt_reason = c.fallback = c.reason = None
     c.unavailable = c.sync_asks = c.transient_failures = 0
     d.reason, d.step = Reason.CONNECTED, Step.CREDENTIAL_SAVED
+    if c.warned is not None and c.failed_since is None:  # else the first data that flows is the news
+        d.notice = Notice.RECOVERED
+    _forget_the_end(c)
+    c.warned_plan = 0
 
 
 def ask_for_a_sync(d: Draft, i: Verified) -> None:
@@ -272,7 +283,28 @@ def remind(d: Draft, i: object) -> None:
     _schedule_reminder(d)
 
 
+# Warnings of a known end.
+
+
+def warn(d: Draft, i: ExpiryNear) -> None:
+    c = d.connector
+    c.expires_at, c.expires_estimated = i.expires_at, i.estimated
+    c.warned, c.warned_plan = i.due, i.plan
+    d.reason, d.notice = Reason.EXPIRING, Notice.EXPIRING
+
+
+def take_the_warning_back(d: Draft, i: ExpiryMoved) -> None:
+    _forget_the_end(d.connector)
+    d.connector.warned_plan = i.plan
+    d.reason, d.notice = Reason.RECOVERED, Notice.RECOVERED
+
+
 # What several actions share.
+
+
+def _forget_the_end(c: Connector) -> None:
+    c.expires_at = c.warned = None
+    c.expires_estimated = False
 
 
 def _end_attempt(d: Draft, reason: Reason) -> None:

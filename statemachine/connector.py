@@ -68,6 +68,14 @@ class Connector:
     """How often a sync with the current credential was asked for without an answer."""
     reminders: int = 0
     """Reminders sent since the connector failed."""
+    expires_at: datetime | None = None
+    """When the credential ends, once its owner was warned of it."""
+    expires_estimated: bool = False
+    """Whether that time is the description's, since the provider told none."""
+    warned: datetime | None = None
+    """The instant that the last warning of that end was due at."""
+    warned_plan: int = 0
+    """Which of the credential's ends that was, as they are counted."""
 
     def copied(self) -> "Connector":
         """Another one with the same values. Written out: `copy.copy` takes six times as long."""
@@ -97,6 +105,10 @@ class Connector:
             self.transient_failures,
             self.sync_asks,
             self.reminders,
+            self.expires_at,
+            self.expires_estimated,
+            self.warned,
+            self.warned_plan,
         )
 
 
@@ -128,6 +140,10 @@ class Rules:
         default=(timedelta(days=1), timedelta(days=3), timedelta(days=7)),
     )
     """The pauses between a failure and the reminders for it, each counted from the one before."""
+    expiry_warnings: tuple[timedelta, ...] = field(
+        default=(timedelta(days=30), timedelta(days=14), timedelta(days=7), timedelta(days=1)),
+    )
+    """How long before the known end of a credential its owner is warned."""
 
     def backoff(self, tries: int) -> timedelta:
         """The pause after the provider couldn't be asked for the `tries`-th time."""

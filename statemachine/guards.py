@@ -3,6 +3,8 @@
 from schemas.lifecycle import State
 from statemachine.connector import Connector, Rules
 from statemachine.inputs import (
+    ExpiryMoved,
+    ExpiryNear,
     GrantReceived,
     Register,
     StartReauth,
@@ -11,12 +13,14 @@ from statemachine.inputs import (
     _AttemptInput,
     _Command,
     _DeadlineInput,
+    _ExpiryInput,
     _SyncInput,
 )
 from statemachine.inputs import RefreshRejected as _RefreshRejected
 
 Attempted = GrantReceived | _AttemptInput
 Failure = SyncFailed | _RefreshRejected
+OfACredential = _RefreshRejected | _ExpiryInput
 
 
 def brings_a_connection(c: Connector, i: Register, rules: Rules) -> bool:
@@ -58,7 +62,7 @@ def of_an_older_command(c: Connector, i: _Command, rules: Rules) -> bool:
     return i.said < c.last_command or (i.said == c.last_command and i.event == c.last_command_event)
 
 
-def not_of_the_current_credential(c: Connector, i: _RefreshRejected, rules: Rules) -> bool:
+def not_of_the_current_credential(c: Connector, i: OfACredential, rules: Rules) -> bool:
     """not of the current credential"""
     return i.generation != c.generation
 
@@ -111,6 +115,21 @@ def provider_was_unavailable(c: Connector, i: StartReauth, rules: Rules) -> bool
 def of_another_deadline(c: Connector, i: _DeadlineInput, rules: Rules) -> bool:
     """the deadline isn't the one that runs"""
     return c.deadline != i.due
+
+
+def was_warned_then(c: Connector, i: ExpiryNear, rules: Rules) -> bool:
+    """that warning, or a later one, was given"""
+    return c.warned is not None and i.plan == c.warned_plan and i.due <= c.warned
+
+
+def of_a_former_end(c: Connector, i: _ExpiryInput, rules: Rules) -> bool:
+    """of an end that is no longer the nearest"""
+    return i.plan < c.warned_plan
+
+
+def was_not_warned(c: Connector, i: ExpiryMoved, rules: Rules) -> bool:
+    """nobody was warned"""
+    return c.warned is None
 
 
 def asked_often_enough(c: Connector, i: object, rules: Rules) -> bool:

@@ -164,6 +164,29 @@ class ReminderDue(_DeadlineInput):
 
 
 @value(kw_only=True)
+class _ExpiryInput(_Input):
+    generation: Generation
+    plan: int
+    """Counts the ends of this credential: what is said of a former one no longer matters."""
+
+
+@value(kw_only=True)
+class ExpiryNear(_ExpiryInput):
+    trigger: ClassVar = Trigger.EXPIRY_NEAR
+    expires_at: datetime
+    """When the credential ends."""
+    estimated: bool
+    """Whether that time is the description's, since the provider told none."""
+    due: datetime
+    """The instant that the warning is due at: a repeat names the same, and is known by it."""
+
+
+@value(kw_only=True)
+class ExpiryMoved(_ExpiryInput):
+    trigger: ClassVar = Trigger.EXPIRY_MOVED
+
+
+@value(kw_only=True)
 class Disconnect(_Command):
     trigger: ClassVar = Trigger.DISCONNECT
 
@@ -191,6 +214,8 @@ Input: TypeAlias = (
     | VerifyExpired
     | SyncExpired
     | ReminderDue
+    | ExpiryNear
+    | ExpiryMoved
     | Disconnect
     | Delete
 )

@@ -197,6 +197,19 @@ def _reminders() -> Iterator[Row]:
     yield ignores((HEALTHY, SYNCING, *ATTEMPTING), Trigger.REMINDER_DUE, Ignored.DEADLINE_NOT_SET)
 
 
+def _warnings() -> Iterator[Row]:
+    for told in (Trigger.EXPIRY_NEAR, Trigger.EXPIRY_MOVED):
+        yield refuses(ABSENT, told, Refused.UNKNOWN_CONNECTOR)
+        yield ignores((DISCONNECTED, DELETED), told, Ignored.NOT_CONNECTED)
+        yield ignores((FAILED, SYNCING, *ATTEMPTING), told, Ignored.NOT_HEALTHY)
+        yield ignores(HEALTHY, told, Ignored.STALE_GENERATION, when=if_.not_of_the_current_credential)
+        yield ignores(HEALTHY, told, Ignored.DEADLINE_NOT_SET, when=if_.of_a_former_end)
+    yield ignores(HEALTHY, Trigger.EXPIRY_NEAR, Ignored.ALREADY_SO, when=if_.was_warned_then)
+    yield stays(HEALTHY, Trigger.EXPIRY_NEAR, do.warn)
+    yield ignores(HEALTHY, Trigger.EXPIRY_MOVED, Ignored.ALREADY_SO, when=if_.was_not_warned)
+    yield stays(HEALTHY, Trigger.EXPIRY_MOVED, do.take_the_warning_back)
+
+
 def _deadlines_of_what_is_not_there() -> Iterator[Row]:
     for late in (Trigger.AUTH_EXPIRED, Trigger.VERIFY_EXPIRED, Trigger.SYNC_EXPIRED, Trigger.REMINDER_DUE):
         yield refuses(ABSENT, late, Refused.UNKNOWN_CONNECTOR)
@@ -212,5 +225,6 @@ TABLE: tuple[Row, ...] = (
     *_attempts(),
     *_verification(),
     *_reminders(),
+    *_warnings(),
     *_deadlines_of_what_is_not_there(),
 )

@@ -25,8 +25,11 @@ from tests.faults.scenarios.r04_output import order_and_completeness
 from tests.faults.scenarios.r05_rebalance import a_zombie_relay, rebalances
 from tests.faults.scenarios.r08_deadlines import AHEAD_S, RULES, deadlines
 from tests.faults.stage import Stage, Violation, staged
+from tests.years import fresh_database, simulated
 
 TRANSITIONS, DEADLINES = 1_000_000, 10_000
+YEARS_OF = 10_000
+"""Connectors that live for six years; the time that they take is the machine's."""
 BROKERS_AWAY_S, DATABASE_AWAY_S, DISK_FULL_S = 600.0, 120.0, 60.0
 SETTLE_S = 60.0
 """Kept of each scenario's time for its start and its end."""
@@ -135,6 +138,13 @@ async def r08(run: Run) -> None:
         await deadlines(stage, over_s)
 
 
+async def p21(run: Run) -> None:
+    """P21: ten thousand connectors live for six years by a clock of ours: no end surprises, no renewal is warned of."""
+    async with _postgres() as postgres:
+        dsn = await fresh_database(postgres.dsn, "six_years")
+        run.say(str(await simulated(dsn, YEARS_OF, run.seed, run.say)))
+
+
 def _on_one_of_each(play: kills_at_length.AtLength) -> "Scenario":
     """A scenario that makes its databases and topics itself, on servers of its own."""
 
@@ -152,6 +162,7 @@ SCENARIOS: dict[str, Scenario] = {
     "r05": r05,
     "r06": r06,
     "r08": r08,
+    "p21": p21,
     **{play.__name__: _on_one_of_each(play) for play in kills_at_length.ALL},
 }
 

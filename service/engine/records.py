@@ -64,6 +64,8 @@ def connector_state(c: Connector) -> Json:
         "deadline": c.deadline,
         "failed_since": c.failed_since,
         "last_success": c.last_success,
+        "expires_at": c.expires_at,
+        "expires_estimated": c.expires_estimated,
     }
 
 

@@ -112,6 +112,14 @@ class LeaseLost(Exception):
     """Somebody else took the job over, so this result of it no longer counts."""
 
 
+class Door(Protocol):
+    """What hands inputs in: the engine, or what speaks to it."""
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """As `Engine.submit`."""
+        ...
+
+
 class ProviderPort(Protocol):
     """What the engine asks about providers; the oauth room answers."""
 

@@ -12,11 +12,13 @@ from schemas import api
 from schemas.ids import ConnectorId, ProviderId
 from schemas.lifecycle import Refused, State
 from schemas.problems import ProblemCode
+from schemas.reasons import Reason
 from service.engine import records
 from service.http.context import CONNECTOR_ID, Call
 from service.http.problems import ApiProblem, refused
 from service.oauth.words import words_of
 from service.store import reads
+from service.store.reads import Ends
 from statemachine.connector import Connector
 from statemachine.inputs import Delete, Disconnect, Register, Update
 
@@ -35,8 +37,9 @@ async def list_connectors(call: Call) -> web.Response:
         raise _wrong("cursor")
     async with call.parts.pool.acquire() as connection:
         found, more = await reads.connectors(connection, call.caller.tenant, after, state, provider, PAGE)
+        ends = await reads.ends(connection, [c.id for c in found])
     headers = _next(call, {"after": found[-1].id}) if more else {}
-    return call.answer(api.ConnectorList(connectors=[_shown(call, c) for c in found]), headers=headers)
+    return call.answer(api.ConnectorList(connectors=[_shown(call, c, ends.get(c.id)) for c in found]), headers=headers)
 
 
 async def register_connector(call: Call) -> web.Response:
@@ -49,20 +52,20 @@ async def register_connector(call: Call) -> web.Response:
         connected=body.connected,
     )
     receipt = await call.submit(registered)
-    return _one(call, receipt.connector, {"Location": f"/v1/connectors/{body.connector_id}"})
+    return await _one(call, receipt.connector, {"Location": f"/v1/connectors/{body.connector_id}"})
 
 
 async def get_connector(call: Call) -> web.Response:
-    return _one(call, (await _found(call))[1])
+    return await _one(call, (await _found(call))[1])
 
 
 async def update_connector(call: Call) -> web.Response:
     body = call.body(api.UpdateConnector)
-    return _one(call, (await call.submit(Update(connector=call.connector, name=body.name))).connector)
+    return await _one(call, (await call.submit(Update(connector=call.connector, name=body.name))).connector)
 
 
 async def disconnect_connector(call: Call) -> web.Response:
-    return _one(call, (await call.submit(Disconnect(connector=call.connector))).connector)
+    return await _one(call, (await call.submit(Disconnect(connector=call.connector))).connector)
 
 
 async def delete_connector(call: Call) -> web.Response:
@@ -110,13 +113,17 @@ async def _found(call: Call) -> tuple[int, Connector]:
     return found
 
 
-def _one(call: Call, connector: Connector, headers: dict[str, str] | None = None) -> web.Response:
+async def _one(call: Call, connector: Connector, headers: dict[str, str] | None = None) -> web.Response:
     etag = {"ETag": f'"{connector.version}"'}
-    return call.answer(_shown(call, connector), headers={**etag, **(headers or {})})
+    async with call.parts.pool.acquire() as connection:
+        ends = await reads.ends(connection, [connector.id])
+    return call.answer(_shown(call, connector, ends.get(connector.id)), headers={**etag, **(headers or {})})
 
 
-def _shown(call: Call, connector: Connector) -> api.Connector:
-    words = words_of(call.parts.providers, connector) if connector.reason else None
+def _shown(call: Call, connector: Connector, ends: Ends | None) -> api.Connector:
+    expiring = connector.warned is not None and connector.state is State.HEALTHY
+    reason = Reason.EXPIRING if expiring else connector.reason
+    words = words_of(call.parts.providers, connector, reason) if reason else None
     return api.Connector.model_validate(
         {
             **records.connector_state(connector),
@@ -126,8 +133,20 @@ def _shown(call: Call, connector: Connector) -> api.Connector:
             "next": words.next if words else None,
             "offers_login": connector.reason is None or connector.reason.offers_login,
             "transient_failures": connector.transient_failures,
+            "credential_ends": _ends(ends) if ends else None,
         }
     )
+
+
+def _ends(ends: Ends) -> dict[str, object]:
+    return {
+        "at": ends.at,
+        "estimated": ends.estimated,
+        "idle_at": ends.idle,
+        "hard_at": ends.hard,
+        "hard_estimated": ends.hard_estimated,
+        "announced_at": ends.announced,
+    }
 
 
 def _json(value: str | None) -> object:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from schemas.ids import ProviderId
 from schemas.reasons import Reason, Remedy
@@ -48,6 +48,8 @@ class Lifetimes(_Part):
     """How long after the consent a grant ends however much it is used."""
     refresh_idle_field: str | None = None
     refresh_hard_field: str | None = None
+    announced_end: AwareDatetime | None = None
+    """When the provider ends all grants that there are, where it has announced that."""
 
 
 class ClaimPlace(_Part):

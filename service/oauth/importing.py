@@ -97,7 +97,7 @@ class Importer:
         access = await self._keeper.seal(key, owner, "access_token.0", brought.access_token or NO_TOKEN)
         refresh = await self._keeper.seal(key, owner, "refresh_token.0", brought.refresh_token)
         known = self._providers[row.provider].description.lifetimes
-        lifetimes = Lifetimes(known.access, known.refresh_idle, known.refresh_hard)
+        lifetimes = Lifetimes(known.access, known.refresh_idle, known.refresh_hard, True, True, known.announced_end)
         claimed = brought.account_id or (row.account.id if row.account else None)
         async with self._pool.acquire() as connection:
             return await imports.add_borrowed(

@@ -12,8 +12,7 @@ from schemas.ids import ConnectorId, Generation, TenantId
 from schemas.lifecycle import ActorKind
 from schemas.reasons import Reason
 from schemas.secret import Secret
-from service.engine.door import Engine
-from service.engine.submission import Actor, Submission
+from service.engine.submission import Actor, Door, Submission
 from service.store import credentials
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import Connection, Pool
@@ -133,7 +132,7 @@ class Keeper:
         return True
 
 
-async def found_broken(engine: Engine, pool: Pool, row: CredentialRow, broken: SealBroken) -> None:
+async def found_broken(engine: Door, pool: Pool, row: CredentialRow, broken: SealBroken) -> None:
     """The current credential isn't what was sealed (S34): its connector fails, so that nobody asks for it again.
 
     The next sign-in begins under another data key: what was done to this one, or said of it, doesn't matter then.

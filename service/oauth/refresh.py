@@ -21,15 +21,14 @@ from schemas.lifecycle import ActorKind, Ignored
 from schemas.reasons import Reason
 from schemas.records import Evidence
 from schemas.secret import Secret
-from service.engine.door import Engine
-from service.engine.submission import Actor, Submission
+from service.engine.submission import Actor, Door, Submission
 from service.oauth import grant as oauth
 from service.oauth.circuit import Circuit
 from service.oauth.description import ProviderConfig, Providers
 from service.oauth.grant import Grant, Refusal, Unavailable
 from service.oauth.keeper import Keeper, found_broken, owner_of
 from service.oauth.outbound import Outbound
-from service.oauth.verify import lifetimes_of
+from service.oauth.verify import refreshed_lifetimes_of
 from service.store import credentials, tokens
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import TRANSIENT, Connection, Pool
@@ -78,7 +77,7 @@ LATER = Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, timede
 class Refresher:
     """Refreshes credentials, for who waits and ahead of time."""
 
-    def __init__(self, engine: Engine, pool: Pool, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
+    def __init__(self, engine: Door, pool: Pool, keeper: Keeper, providers: Providers, outbound: Outbound) -> None:
         self._engine = engine
         self._pool = pool
         self._keeper = keeper
@@ -264,7 +263,7 @@ class Refresher:
         access = await self._keeper.seal(key, owner, f"access_token.{rotation}", grant.access_token)
         refresh = await self._keeper.seal(key, owner, f"refresh_token.{rotation}", grant.refresh_token or sent)
         async with self._pool.acquire() as connection:
-            lifetimes = lifetimes_of(grant, config)
+            lifetimes = refreshed_lifetimes_of(grant, config)
             return await tokens.keep_refreshed(connection, row, lease.token, access, refresh, lifetimes) is not None
 
     async def _settled(self, row: CredentialRow) -> None:

@@ -181,7 +181,7 @@ class Verifier:
                     key = await self._keeper.stored_key(connection, stored.data_key)
                     access = await self._keeper.seal(key, owner, "access_token.0", came.access_token)
                     refresh = await self._keeper.seal(key, owner, "refresh_token.0", kept)
-                    lifetimes = lifetimes_of(came, config)
+                    lifetimes = refreshed_lifetimes_of(came, config)
                     await imports.renew_borrowed(connection, stored.attempt, access, refresh, lifetimes)
                 return Grant(came.access_token, kept, scope=came.scope or grant.scope)
         return None
@@ -271,10 +271,18 @@ def trace_of(job: Job) -> Trace:
 
 
 def lifetimes_of(grant: Grant, config: ProviderConfig) -> Lifetimes:
-    """How long the grant is good for: as the answer says, else as the provider's description does."""
+    """How long a new grant is good for: as the answer says, else as the provider's description does."""
     known = config.description.lifetimes
     return Lifetimes(
         access=grant.access_expires_in or known.access,
         refresh=grant.refresh_expires_in or known.refresh_idle,
         hard=grant.hard_expires_in or known.refresh_hard,
+        refresh_estimated=grant.refresh_expires_in is None,
+        hard_estimated=grant.hard_expires_in is None,
+        announced_end=known.announced_end,
     )
+
+
+def refreshed_lifetimes_of(grant: Grant, config: ProviderConfig) -> Lifetimes:
+    """How long a refreshed grant is good for. A hard end counts from the consent: a refresh moves none by itself."""
+    return replace(lifetimes_of(grant, config), hard=grant.hard_expires_in)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from schemas.reasons import Reason
 from service.oauth.description import Providers
 from statemachine.connector import Connector
 
@@ -17,9 +18,8 @@ class ReasonWords:
     next: str
 
 
-def words_of(providers: Providers, connector: Connector) -> ReasonWords:
-    """The words for the connector's reason, which it must have. Names from outside are cut."""
-    assert connector.reason is not None
+def words_of(providers: Providers, connector: Connector, reason: Reason) -> ReasonWords:
+    """The words for a reason of this connector. Names from outside are cut."""
     config = providers.get(connector.provider)
     words = config.description.words if config else None
     account_word = words.account if words else "account"
@@ -31,5 +31,5 @@ def words_of(providers: Providers, connector: Connector) -> ReasonWords:
         "expected": own,
         "seen": f"another {account_word}",
     }
-    entry = connector.reason.entry
+    entry = reason.entry
     return ReasonWords(*(text.format(**filled) for text in (entry.title, entry.words, entry.next)))

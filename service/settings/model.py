@@ -171,6 +171,8 @@ class Web(Section):
     """Where a browser may go after the window, separated by commas. An address must match one exactly."""
     completion_url: Url | None = Field(None, examples=["https://app.example.com/connections/complete"])
     """Where the host confirms an attempt that would pin a new account."""
+    reconnect_url: Url | None = Field(None, examples=["https://app.example.com/connections/reconnect"])
+    """Where `/reconnect/<provider>` leads: a page behind the host's login that opens an attempt, told `provider`."""
     completion: Literal["new_accounts", "always"] = "new_accounts"
     """Which attempts the host's backend has to confirm before the sign-in counts: it can only be made stricter."""
     handoff_lifetime: Annotated[timedelta, BeforeValidator(_handoff_lifetime)] = Field(
@@ -326,13 +328,8 @@ class Settings(BaseSettings):
 
     def _urls(self) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("http", "public_url"), self.http.public_url
-        optional = (
-            ("keys", "transit_url"),
-            ("jwt", "jwks_url"),
-            ("web", "host_origin"),
-            ("web", "completion_url"),
-        )
-        for section, name in optional:
+        of_the_web = (("web", name) for name in ("host_origin", "completion_url", "reconnect_url"))
+        for section, name in (("keys", "transit_url"), ("jwt", "jwks_url"), *of_the_web):
             if (url := getattr(getattr(self, section), name)) is not None:
                 yield (section, name), url
         for name in ("frame_ancestors", "return_urls"):

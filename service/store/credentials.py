@@ -46,10 +46,11 @@ RETIRING = f"{FIELDS} where k.attempt_id = $1 and k.status = 'retiring'"
 ADD_CANDIDATE = """
 insert into credential (
     connector, generation, attempt_id, status, data_key, account_id, access_sealed, refresh_sealed,
-    access_expires_at, refresh_expires_at, hard_expires_at, scope, refresh_due
+    access_expires_at, refresh_expires_at, hard_expires_at, scope, refresh_due, refresh_estimated, hard_estimated,
+    announced_end
 )
 select $1, $2, $3, 'candidate', $4, '', $5, $6, now() + $7::interval, now() + $8::interval, now() + $9::interval, $10,
-    now() + $8::interval * (0.3 + 0.1 * random())
+    now() + $8::interval * (0.3 + 0.1 * random()), $13, $14, $15
 where exists (select from job where id = $11 and lease_token = $12)
 returning id
 """
@@ -135,6 +136,11 @@ class Lifetimes:
     access: timedelta
     refresh: timedelta | None
     hard: timedelta | None
+    refresh_estimated: bool = False
+    """Whether the provider told no such lifetime, so that this is its description's."""
+    hard_estimated: bool = False
+    announced_end: datetime | None = None
+    """The day on which the provider ends all grants."""
 
 
 async def data_key(connection: Connection, pk: int) -> DataKey | None:
@@ -195,7 +201,9 @@ async def add_candidate(
 ) -> bool:
     """Keeps an attempt's new grant; false when the job's lease is lost."""
     sealed = (access_sealed, refresh_sealed, lifetimes.access, lifetimes.refresh, lifetimes.hard, scope)
-    return await connection.fetchval(ADD_CANDIDATE, pk, generation, attempt, key.id, *sealed, job, lease) is not None
+    ends = (lifetimes.refresh_estimated, lifetimes.hard_estimated, lifetimes.announced_end)
+    kept = await connection.fetchval(ADD_CANDIDATE, pk, generation, attempt, key.id, *sealed, job, lease, *ends)
+    return kept is not None
 
 
 async def prove_candidate(

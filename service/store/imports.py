@@ -11,11 +11,12 @@ from service.store.pool import Connection
 ADD_BORROWED = """
 insert into credential (
     connector, generation, attempt_id, status, data_key, account_id, access_sealed, refresh_sealed,
-    access_expires_at, refresh_expires_at, hard_expires_at, scope, borrowed, refresh_due
+    access_expires_at, refresh_expires_at, hard_expires_at, scope, borrowed, refresh_due, refresh_estimated,
+    hard_estimated, announced_end
 )
 select connector, $2, $1, 'candidate', $3, '', $4, $5,
     now() + $6::interval, now() + $7::interval, now() + $8::interval, $9, true,
-    now() + $7::interval * (0.3 + 0.1 * random())
+    now() + $7::interval * (0.3 + 0.1 * random()), $10, $11, $12
 from attempt where attempt_id = $1 and ended_at is null
 on conflict (attempt_id) do nothing
 returning id
@@ -27,7 +28,8 @@ RENEW_BORROWED = """
 update credential set
     access_sealed = $2, refresh_sealed = $3, access_expires_at = now() + $4::interval, refreshed_at = now(),
     refresh_expires_at = coalesce(now() + $5::interval, refresh_expires_at),
-    hard_expires_at = coalesce(now() + $6::interval, hard_expires_at)
+    hard_expires_at = coalesce(now() + $6::interval, hard_expires_at),
+    hard_estimated = hard_estimated and $6::interval is null
 where attempt_id = $1 and status = 'candidate' and borrowed
 """
 
@@ -45,12 +47,11 @@ async def add_borrowed(
     claimed: str | None,
 ) -> bool:
     """Keeps a sealed grant as the attempt's candidate; false when the attempt has ended."""
-    sealed = (key.id, access_sealed, refresh_sealed)
+    sealed = (key.id, access_sealed, refresh_sealed, access_left, lifetimes.refresh, lifetimes.hard)
+    ends = (lifetimes.refresh_estimated, lifetimes.hard_estimated, lifetimes.announced_end)
     async with connection.transaction():
         await connection.execute(CLAIM, attempt.attempt, claimed)
-        added = await connection.fetchval(
-            ADD_BORROWED, attempt.attempt, generation, *sealed, access_left, lifetimes.refresh, lifetimes.hard, scope
-        )
+        added = await connection.fetchval(ADD_BORROWED, attempt.attempt, generation, *sealed, scope, *ends)
     return added is not None
 
 

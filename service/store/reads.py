@@ -1,5 +1,6 @@
 """What is only read: connectors and their history, for callers of one tenant."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,14 @@ from service.store.rows import connector_of
 from statemachine.connector import Connector
 
 CONNECTOR = "select * from connector where connector_id = $1 and tenant_id = $2"
+
+# When the current credentials of some connectors end. Index credential_current.
+ENDS = """
+select c.connector_id, k.ends_at, k.ends_estimated, k.refresh_expires_at, k.hard_expires_at, k.hard_estimated,
+    k.announced_end
+from credential k join connector c on c.id = k.connector
+where c.connector_id = any($1::text[]) and k.status = 'current'
+"""
 
 # A page in the order of ids. Index connector_tenant.
 CONNECTORS = """
@@ -40,6 +49,19 @@ REACHABLE = "select 1"
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """When a credential ends, as far as it is known ahead."""
+
+    at: datetime | None
+    """The nearest of the others."""
+    estimated: bool
+    idle: datetime | None
+    hard: datetime | None
+    hard_estimated: bool
+    announced: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Rows, and where the next page starts, if there is one."""
 
@@ -59,6 +81,21 @@ async def connectors(
     """A page of a tenant's connectors after an id, and whether there are more."""
     rows = await connection.fetch(CONNECTORS, tenant, after, state, provider, limit + 1)
     return [connector_of(row) for row in rows[:limit]], len(rows) > limit
+
+
+async def ends(connection: Connection, connectors: Collection[ConnectorId]) -> dict[ConnectorId, Ends]:
+    """When the current credentials of these connectors end; those without one are left out."""
+    return {
+        ConnectorId(row["connector_id"]): Ends(
+            row["ends_at"],
+            row["ends_estimated"],
+            row["refresh_expires_at"],
+            row["hard_expires_at"],
+            row["hard_estimated"],
+            row["announced_end"],
+        )
+        for row in await connection.fetch(ENDS, list(connectors))
+    }
 
 
 async def history(connection: Connection, pk: int, before: datetime, place: int, limit: int) -> Page:

@@ -40,6 +40,10 @@ BY_PEOPLE: tuple[Column, ...] = (
     ("swapped", "timestamptz"),
     ("last_command", "timestamptz"),
     ("last_command_event", "text"),
+    ("expires_at", "timestamptz"),
+    ("expires_estimated", "boolean"),
+    ("warned", "timestamptz"),
+    ("warned_plan", "int"),
 )
 CHANGING = (*BY_SYNCS, *BY_PEOPLE)
 COLUMNS: tuple[Column, ...] = (("tenant_id", "text"), ("provider", "text"), *CHANGING)
@@ -80,6 +84,10 @@ def by_people(c: Connector) -> Values:
         c.swapped,
         c.last_command,
         c.last_command_event,
+        c.expires_at,
+        c.expires_estimated,
+        c.warned,
+        c.warned_plan,
     )
 
 
@@ -125,4 +133,8 @@ def connector_of(row: asyncpg.Record) -> Connector:
         transient_failures=row["transient_failures"],
         sync_asks=row["sync_asks"],
         reminders=row["reminders"],
+        expires_at=row["expires_at"],
+        expires_estimated=row["expires_estimated"],
+        warned=row["warned"],
+        warned_plan=row["warned_plan"],
     )

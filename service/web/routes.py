@@ -33,7 +33,7 @@ from service.web.screen import Host, Screen
 from service.web.screens import Screens
 
 _HANDOFF = re.compile(r"[A-Za-z0-9_-]{20,200}")
-_ROOMS_PATHS = ("/connect", "/oauth/", "/help/")
+_ROOMS_PATHS = ("/connect", "/oauth/", "/help/", "/reconnect/")
 
 log = structlog.get_logger(__name__)
 
@@ -61,8 +61,8 @@ def build_web(
     development: bool,
     trusted_proxies: Collection[str] = (),
     a_minute_from_an_address: int = 120,
-) -> None:
-    """Adds the window's routes, and the middleware that guards every answer below their paths.
+) -> tuple[Screens, Pages]:
+    """Adds the window's routes, and the middleware that guards every answer below their paths; returns what shows them.
 
     `host_origin` gets the script's message when it is done; a browser is sent to `return_urls` and there only.
     `a_minute_from_an_address` limits buttons and callbacks; `trusted_proxies` are networks whose word on whose address
@@ -87,6 +87,7 @@ def build_web(
     app.router.add_post("/connect/attempts/{attempt}/cancel", window.cancel)
     app.router.add_get("/help/reasons/{code}", window.help)
     app.router.add_get("/help/problems/{code}", window.problem_help)
+    return screens, pages
 
 
 # What the absence of the database or of a key and a full queue have in common: the same request may succeed soon.

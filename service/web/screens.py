@@ -1,6 +1,7 @@
 """Which screen is shown: for a handoff, an attempt at this moment, a dead link, or trouble. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -63,6 +64,10 @@ class Screens:
         if dead is Dead.VERIFICATION_RUNNING:
             return self._plain(key, Action("link", self._texts.say(f"{key}.look"), look))
         return self._plain(key)
+
+    def way_in(self, which: Literal["reconnect", "disconnected"]) -> Screen:
+        """Of an address that is open to strangers: the same for all of them."""
+        return replace(self._plain(f"way_in.{which}"), tone="calm")
 
     def trouble(self, kind: str, address: str = "") -> Screen:
         """Something is wrong with the request or with us; `address` is where a new try begins."""

@@ -42,6 +42,8 @@ LEGAL: frozenset[Triple] = frozenset(
     | _same(ATTEMPTING, "sync_failed")
     | _each((SYNCING,), "sync_expired", SYNCING, FAILED)
     | _same((FAILED,), "reminder_due")
+    | _same((HEALTHY,), "expiry_near")
+    | _same((HEALTHY,), "expiry_moved")
     # What refreshing says.
     | _each((HEALTHY, FAILED, SYNCING), "refresh_rejected", FAILED)
     | _same(ATTEMPTING, "refresh_rejected")

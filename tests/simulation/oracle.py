@@ -49,6 +49,8 @@ LEGAL: dict[str, tuple[set[str], set[str]]] = {
     "verify_expired": ({"verifying"}, BACK),
     "sync_expired": ({"syncing"}, {"syncing", "failed"}),
     "reminder_due": ({"failed"}, {"failed"}),
+    "expiry_near": ({"healthy"}, {"healthy"}),
+    "expiry_moved": ({"healthy"}, {"healthy"}),
     "disconnect": (CONNECTED, {"disconnected"}),
     "delete": (CONNECTED | {"disconnected"}, {"deleted"}),
 }

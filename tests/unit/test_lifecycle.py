@@ -740,6 +740,15 @@ ANYTHING = st.one_of(
     some(inputs.Verified, attempt=ATTEMPTS, account=st.just(ACME)),
     some(inputs.Rejected, attempt=ATTEMPTS, reason=st.just(Reason.WRONG_ACCOUNT), step=st.just(Step.EXCHANGED)),
     some(inputs.ProviderUnavailable, attempt=ATTEMPTS, reason=st.just(Reason.PROVIDER_UNAVAILABLE)),
+    some(
+        inputs.ExpiryNear,
+        generation=st.integers(0, 4),
+        plan=st.integers(1, 3),
+        expires_at=st.just(NOW + DAY),
+        estimated=st.booleans(),
+        due=TIMES,
+    ),
+    some(inputs.ExpiryMoved, generation=st.integers(0, 4), plan=st.integers(1, 3)),
     st.just(inputs.Disconnect(connector="c")),
     st.sampled_from([inputs.AuthExpired, inputs.VerifyExpired, inputs.SyncExpired, inputs.ReminderDue]),
 )
@@ -780,6 +789,8 @@ def assert_can_be(c: Connector) -> None:
     assert (c.reason is not None) == (c.state is FAILED or c.fallback is FAILED)
     assert c.reason is None or c.reason.needs_a_person
     assert c.since is not None
+    # Whoever was warned knows of what.
+    assert (c.warned is None) == (c.expires_at is None)
 
 
 # A command that comes as a record may be delivered again, behind a newer one.

@@ -40,7 +40,7 @@ def input_for(trigger: Trigger) -> Any:
 
 
 def test_p29_there_are_as_many_cells_as_states_times_triggers() -> None:
-    assert len(machine.CELLS) == len(State) * len(Trigger) == 152
+    assert len(machine.CELLS) == len(State) * len(Trigger) == 168
 
 
 @pytest.mark.parametrize(("state", "trigger"), CELLS, ids=cell_name)
@@ -155,6 +155,7 @@ def every_connector() -> Iterator[Connector]:
     )
     for state in (State.ABSENT, State.HEALTHY, State.DISCONNECTED, State.DELETED):
         yield replace(plain, state=state)
+    yield replace(plain, state=State.HEALTHY, expires_at=NOW + timedelta(days=7), warned=NOW, warned_plan=2)
     for reason in (Reason.TOKEN_REFUSED, Reason.ACCOUNT_INACTIVE):
         yield replace(plain, state=State.FAILED, reason=reason, deadline=NOW)
     for state, (fallback, reason), unavailable in product(
@@ -212,6 +213,10 @@ def every_input() -> Iterator[Any]:
         yield inputs.Update(**of, **older, name="new")
         yield inputs.StartReauth(**of, **older, attempt=OTHER_ATTEMPT)
         yield inputs.Disconnect(**of, **older)
+    for generation, plan, due in product((1, 2), (1, 2, 3), (NOW, NOW + timedelta(hours=1))):
+        which = {**of, "generation": generation, "plan": plan}
+        yield inputs.ExpiryNear(**which, expires_at=NOW + timedelta(days=7), estimated=False, due=due)
+        yield inputs.ExpiryMoved(**which)
     yield inputs.Disconnect(**of)
     yield inputs.Delete(**of)
 

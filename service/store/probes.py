@@ -1,0 +1,37 @@
+"""Hints that an account was disconnected at its provider: each makes a job that asks the provider, once a minute."""
+
+from datetime import timedelta
+
+from schemas.ids import ProviderId
+from service.store.credentials import FIELDS, CredentialRow, known
+from service.store.pool import Connection
+
+# Of a flood of hints about an account, one a minute counts, over all replicas: the row that is updated is locked.
+# Nothing is kept about accounts that nobody here is connected to: forged ones leave nothing. Index connector_account.
+WANT = """
+with believed as (
+    select id from connector
+    where provider = $1 and account_id = $2 and (state in ('healthy', 'syncing') or fallback = 'healthy')
+),
+counted as (
+    insert into probe (provider, account_id, asked_at)
+    select $1, $2, now() where exists (select from believed)
+    on conflict (provider, account_id) do update set asked_at = now() where probe.asked_at <= now() - $3::interval
+    returning asked_at
+)
+insert into job (kind, connector, run_at) select 'probe', b.id, c.asked_at from believed b, counted c
+"""
+
+CURRENT = f"{FIELDS} where k.connector = $1 and k.status = 'current'"
+
+
+async def want(connection: Connection, provider: ProviderId, account: str, every: timedelta) -> bool:
+    """Has the account's grants probed, unless they were during the time `every`; whether it was so."""
+    made: str = await connection.execute(WANT, provider, account, every)
+    return made != "INSERT 0 0"
+
+
+async def current(connection: Connection, pk: int) -> CredentialRow | None:
+    """The credential that a connector uses."""
+    row = await connection.fetchrow(CURRENT, pk)
+    return known(row) if row else None

@@ -1,0 +1,51 @@
+"""The two stable addresses that a provider's app settings ask for, both open to strangers (docs/expiring.md).
+
+`/reconnect/{provider}` sends whoever comes to the host, which knows its users and comes back with a handoff.
+`/oauth/disconnected/{provider}` is a hint that a grant may have ended: it changes nothing, and shows all the same page.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+from service.oauth.window import Dead
+from service.web.pages import Pages
+from service.web.screens import Screens
+
+
+class Hints(Protocol):
+    """What these pages need of `service.oauth.probe.Prober`."""
+
+    async def hinted(self, provider: str, raw_query: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class WaysIn:
+    """The addresses of a deployment that has these providers."""
+
+    screens: Screens
+    pages: Pages
+    hints: Hints
+    providers: Collection[str]
+    reconnect_url: str | None
+    """The host's page, behind its login, that opens an attempt."""
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/reconnect/{provider}", self.reconnect)
+        app.router.add_get("/oauth/disconnected/{provider}", self.disconnected, allow_head=False)
+
+    async def reconnect(self, request: web.Request) -> web.Response:
+        """To the host, with nothing but the provider's id, which is one of ours: nothing of the request goes along."""
+        provider = next((one for one in self.providers if one == request.match_info["provider"]), None)
+        if provider is None:
+            return self.pages.page(self.screens.dead(Dead.UNKNOWN), status=404)
+        if self.reconnect_url is None:
+            return self.pages.page(self.screens.way_in("reconnect"))
+        separator = "&" if "?" in self.reconnect_url else "?"
+        return web.Response(status=303, headers={"Location": f"{self.reconnect_url}{separator}provider={provider}"})
+
+    async def disconnected(self, request: web.Request) -> web.Response:
+        await self.hints.hinted(request.match_info["provider"], request.raw_path.partition("?")[2])
+        return self.pages.page(self.screens.way_in("disconnected"))
