@@ -123,7 +123,7 @@ class OpenAttempt(Request):
 class Handoff(Response):
     """The one-time link that takes the person to the attempt."""
 
-    url: str
+    url: str = Field(repr=False)
     expires_at: datetime
 
 
@@ -148,7 +148,9 @@ class Attempt(Response):
 class CompleteAttempt(Request):
     """The host's backend confirms that its signed-in user is the one who began the attempt."""
 
-    completion_token: str = Field(min_length=20, max_length=200, description="From the return address's query.")
+    completion_token: str = Field(
+        min_length=20, max_length=200, repr=False, description="From the return address's query."
+    )
     person_id: str = Field(min_length=1, max_length=200)
 
 
@@ -207,7 +209,7 @@ class TokenRequest(Request):
 class AccessToken(Response):
     """A fresh access token of the connector's account."""
 
-    access_token: str
+    access_token: str = Field(repr=False)
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - RFC 6750, not a password
     expires_at: datetime
     generation: int = Field(description="Which credential it is of; sync events name it.")

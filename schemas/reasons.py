@@ -68,6 +68,7 @@ class Reason(StrEnum):
     ATTEMPT_EXPIRED = "attempt_expired"
     PROVIDER_REFUSED = "provider_refused"
     WRONG_ACCOUNT = "wrong_account"
+    SEVERAL_ACCOUNTS = "several_accounts"
     NEEDS_ADMIN = "needs_admin"
     SCOPE_MISSING = "scope_missing"
     CODE_REFUSED = "code_refused"
@@ -223,6 +224,13 @@ CATALOGUE: dict[Reason, Entry] = {
         "That was another company",
         "You signed in to {seen}; this connector belongs to {expected}. Nothing was changed.",
         "Start again and choose {expected}.",
+    ),
+    Reason.SEVERAL_ACCOUNTS: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "More than one was chosen",
+        "You allowed several at {provider}; this connector is for one. Nothing was changed.",
+        "Start again and tick only the one that this connector is for.",
     ),
     Reason.NEEDS_ADMIN: Entry(
         Origin.OWNER,

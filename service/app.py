@@ -35,6 +35,7 @@ from service.oauth.keeper import Keeper
 from service.oauth.outbound import Outbound
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
+from service.oauth.rewrap import Rewrapper
 from service.oauth.tokens import Tokens
 from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
@@ -44,7 +45,7 @@ from service.store.pool import TRANSIENT, Pool, open_pool
 from service.store.postgres import PostgresStore
 from service.store.retention import PASSES, drop_partitions, ensure_partitions
 from service.store.shards import count
-from service.vault.keys import FileKeySource
+from service.vault.configured import key_source
 from service.vault.vault import Vault
 from service.web.routes import build_web
 
@@ -71,6 +72,7 @@ class Service:
     refresher: Refresher
     providers: Providers
     handlers: dict[str, Handler]
+    rewrapper: Rewrapper
 
 
 class NotMigrated(Exception):
@@ -83,18 +85,18 @@ class NotMigrated(Exception):
 @asynccontextmanager
 async def assemble(settings: Settings) -> AsyncIterator[Service]:
     """All parts that every role needs, from the settings. Nothing runs yet. No key, no start."""
-    vault = Vault(FileKeySource(settings.keys.folder))
     providers = configured_providers(settings)
-    pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
-    try:
-        async with pool.acquire() as connection:
-            if pending := await migrations.pending(connection):
-                raise NotMigrated(pending)
-            shards = await count(connection)
-        async with Outbound() as outbound:
-            yield _put_together(settings, shards, pool, vault, providers, outbound)
-    finally:
-        await pool.close()
+    async with key_source(settings.keys) as source:
+        pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
+        try:
+            async with pool.acquire() as connection:
+                if pending := await migrations.pending(connection):
+                    raise NotMigrated(pending)
+                shards = await count(connection)
+            async with Outbound() as outbound:
+                yield _put_together(settings, shards, pool, Vault(source), providers, outbound)
+        finally:
+            await pool.close()
 
 
 def _put_together(
@@ -122,7 +124,8 @@ def _put_together(
     refresher = Refresher(engine, pool, keeper, providers, outbound)
     tokens = Tokens(pool, keeper, refresher)
     importer = Importer(engine, pool, keeper, providers)
-    return Service(settings, pool, engine, flow, tokens, importer, refresher, providers, handlers)
+    rewrapper = Rewrapper(pool, vault)
+    return Service(settings, pool, engine, flow, tokens, importer, refresher, providers, handlers, rewrapper)
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -165,6 +168,7 @@ async def serve(settings: Settings, role: Role) -> None:
             ]
             if role in ("all", "worker"):
                 background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
+                background.append(tasks.create_task(service.rewrapper.run(), name="rewrap"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)

@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="The keys that everything is sealed under.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+providers = typer.Typer(help="The catalogue of providers.", no_args_is_help=True)
+app.add_typer(providers, name="providers")
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (REGRANT_CONFIG).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -76,9 +78,11 @@ def simulator(
     client_id: str | None = None,
     client_secret: str | None = None,
     redirect_uri: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Play this one, from its description.")] = None,
+    description: Annotated[list[Path] | None, typer.Option(help="A description of your own to know.")] = None,
 ) -> None:
-    """Play the provider alone: Intuit's pages and endpoints, with faults by switch."""
-    from service.demo.simulator.run import run
+    """Play the provider alone: Intuit's pages and endpoints by heart, or another's, with faults by switch."""
+    from service.demo.simulator.run import play_of, run
 
     _run(
         run(
@@ -89,6 +93,7 @@ def simulator(
             client_id=client_id,
             client_secret=client_secret,
             redirect_uris=tuple(redirect_uri or ()),
+            play=play_of(provider, description or []) if provider else None,
             announce=typer.echo,
         )
     )
@@ -172,6 +177,67 @@ def keys_new(folder: Path) -> None:
     typer.echo(f"{generate_key_file(folder)} is made: keep a copy where the database's backups are not")
 
 
+@keys.command("list")
+def keys_list(as_json: AsJson = False, config: Config = None) -> None:
+    """List the keys: which one wraps, how many data keys each one is needed for, and what is retired."""
+    loaded = _settings(config)
+    import json
+
+    from service import keys
+
+    found = _run(keys.listed(loaded))
+    typer.echo(json.dumps(keys.as_json(found), indent=2) if as_json else "\n".join(keys.printed(found)))
+
+
+@keys.command("rotate")
+def keys_rotate(config: Config = None) -> None:
+    """Make the next key where the settings say that keys are. It wraps at once; the older ones still open."""
+    loaded = _settings(config)
+    from service.keys import rotate
+
+    _run(rotate(loaded, typer.echo))
+
+
+@keys.command("rewrap")
+def keys_rewrap(config: Config = None) -> None:
+    """Bring all data keys under the newest key. Workers do so, too; it may be interrupted and run again."""
+    loaded = _settings(config)
+    from service.keys import rewrap
+
+    _run(rewrap(loaded, typer.echo))
+
+
+@keys.command("retire")
+def keys_retire(number: int, config: Config = None) -> None:
+    """Refuse key NUMBER for good. Not possible while it wraps, or while a data key needs it."""
+    loaded = _settings(config)
+    from service.keys import retire
+
+    _run(retire(loaded, number, typer.echo))
+
+
+@providers.command("list")
+def providers_list(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Descriptions of your own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the providers that there are, and what is particular about each."""
+    from service.oauth.catalogue import listed
+
+    typer.echo(listed(files or [], as_json=as_json))
+
+
+@providers.command("check")
+def providers_check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Descriptions of your own.")],
+) -> None:
+    """Check descriptions: every fault with its file, line and field. Exit code 2 where there is one."""
+    from service.oauth.catalogue import checked
+
+    for line in checked(files):
+        typer.echo(line)
+
+
 def _settings(config: Path | None, *, logs: bool = True) -> "Settings":
     from service.settings import load
     from service.telemetry import set_up_logs
@@ -224,14 +290,17 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.app import NotMigrated, TopicsUnfit
     from service.grow import CannotGrow
     from service.http.auth import WeakKey
+    from service.keys import StillNeeded
     from service.oauth.description import BadDescription
     from service.settings import SettingsError
     from service.store.migrate import ShardsDiffer
     from service.telemetry import redacted_text
-    from service.vault.keys import NoKey
+    from service.vault.keys import NoKey, SourceAway
 
     set_up = SettingsError | NoKey | WeakKey | ShardsDiffer | NotMigrated | TopicsUnfit | BadDescription | CannotGrow
-    if isinstance(error, set_up):
+    if isinstance(error, SourceAway):
+        return UNREACHABLE, str(error)
+    if isinstance(error, set_up | StillNeeded):
         return WRONG_SET_UP, str(error)
     line = redacted_text(" ".join(str(error).split()))
     match error:

@@ -29,7 +29,8 @@ from service.settings import Settings, SettingsError, load
 from service.store.migrate import pending
 from service.store.pool import TRANSIENT, Connection
 from service.telemetry import redacted_text
-from service.vault.keys import FileKeySource, NoKey
+from service.vault.configured import key_source
+from service.vault.keys import NoKey
 
 LEAST_POSTGRES = 14
 LEAST_HS256_KEY_BYTES = 32  # RFC 7518, 3.2
@@ -203,9 +204,12 @@ async def _topics(admin: AIOKafkaAdminClient, settings: Settings) -> list[Findin
 
 async def _keys(settings: Settings) -> list[Finding]:
     try:
-        number = await FileKeySource(settings.keys.folder).current()
+        async with key_source(settings.keys) as source:
+            number = await source.current()
     except (NoKey, OSError) as error:
         mend = f"run `regrant keys new {settings.keys.folder}`, or mount the Secret that holds the keys"
+        if settings.keys.folder is None:
+            mend = "let Vault's agent write REGRANT_KEYS__TRANSIT_TOKEN_FILE, and see docs/keys.md for its policy"
         return [Finding("keys", Verdict.FAULT, _text(error), mend)]
     return [Finding("keys", Verdict.OK, f"key {number} seals")]
 

@@ -1,14 +1,25 @@
 """What all tests share: real servers, one of each a session; a fresh database and fresh topics a test."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
 
-from tests import servers
+from tests import markers, servers
 
 _DOCKER = "docker"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Secrets carry a marker from here on, and are hunted for."""
+    markers.pytest_configure(config)
+
+
+@pytest.fixture(scope="session")
+def marker_hunt(pytestconfig: pytest.Config) -> markers.Hunt:
+    return pytestconfig.stash[markers.HUNT]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,20 +57,23 @@ def postgres_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap() -> Iterator[str]:
+def kafka_bootstrap(marker_hunt: markers.Hunt) -> Iterator[str]:
     """The address of an Apache Kafka broker that lives as long as the session."""
     with servers.kafka() as bootstrap:
         yield bootstrap
+        asyncio.run(markers.look_into_topics(marker_hunt, bootstrap))
 
 
 @pytest.fixture
-async def database(postgres_server: str) -> AsyncIterator[str]:
+async def database(postgres_server: str, marker_hunt: markers.Hunt) -> AsyncIterator[str]:
     """The address of an empty database of the test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(postgres_server)
     await admin.execute(f"create database {name}")
+    dsn = postgres_server.rsplit("/", 1)[0] + f"/{name}"
     try:
-        yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
+        yield dsn
+        await markers.look_into_database(marker_hunt, dsn)
     finally:
         await admin.execute(f"drop database {name} with (force)")
         await admin.close()

@@ -40,6 +40,8 @@ COMPLETION_URL = "http://127.0.0.1:18081/complete"
 HOST = Actor(ActorKind.HOST, "test")
 OWNER = api.Person(id="u-olivia", name="Olivia")
 PATIENCE_S = 20.0
+LONGEST_LIFE = timedelta(hours=1)
+"""Of the simulated Intuit's access tokens."""
 
 
 def settings_for(
@@ -281,6 +283,9 @@ class Loop:
         return begun
 
     async def token(self, id_: ConnectorId, min_ttl: timedelta = timedelta(seconds=60)) -> api.AccessToken | Denied:
+        """A token; one for longer than any lives is one that was refreshed for it."""
+        if min_ttl > LONGEST_LIFE:
+            await self.ages(id_)
         return await self.service.tokens.access_token(TENANT, id_, min_ttl, "test")
 
     async def ages(self, id_: ConnectorId, left: timedelta = timedelta()) -> None:

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
 from service.demo.embedded.kafka import LARGEST_RECORD
+from tests.planted.marking import MARKER
 
 Source: TypeAlias = Literal["environment", "docker", "embedded"]
 
@@ -57,7 +58,8 @@ def postgres() -> Iterator[str]:
             with contextlib.closing(Supervisor()) as supervisor:
                 server = EmbeddedPostgres(supervisor, settings=_POSTGRES_SETTINGS)
                 asyncio.run(server.start())
-                yield server.dsn
+                # It asks for no password; this one is there to be hunted for, as in `tests.markers`.
+                yield server.dsn.replace("postgres@", f"postgres:{MARKER}-password@")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from service.engine.door import Engine
 from service.engine.submission import Busy, LeaseLost
 from service.store.due import Job
 from service.store.pool import TRANSIENT
+from service.vault.keys import NoKey
 
 log = structlog.get_logger()
 
@@ -28,7 +29,7 @@ HANDLER_LIMIT = timedelta(seconds=60)
 POLL_S = 0.5
 CONCURRENCY = 32
 
-_PASSES: tuple[type[BaseException], ...] = (Busy, *TRANSIENT)
+_PASSES: tuple[type[BaseException], ...] = (Busy, NoKey, *TRANSIENT)
 
 
 async def run_jobs(engine: Engine, handlers: Mapping[str, Handler]) -> None:

@@ -13,6 +13,7 @@ from schemas.lifecycle import Refused
 from schemas.problems import ProblemCode
 from service.engine.submission import Busy
 from service.store.pool import TRANSIENT
+from service.vault.keys import NoKey
 
 log = structlog.get_logger()
 
@@ -86,7 +87,7 @@ def problems_middleware(public_url: str, prefixes: tuple[str, ...]):  # type: ig
             return problem_response(request, problem, public_url)
         except web.HTTPException as error:
             return problem_response(request, _of_http(error), public_url)
-        except (Busy, *TRANSIENT) as error:  # type: ignore[misc]  # a tuple of classes
+        except (Busy, NoKey, *TRANSIENT) as error:  # type: ignore[misc]  # a tuple of classes
             log.warning("busy", error=type(error).__name__)
             busy = ApiProblem(ProblemCode.BUSY, headers={"Retry-After": _BUSY_RETRY_S})
             return problem_response(request, busy, public_url)

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from schemas.secret import Secret
@@ -14,17 +14,20 @@ from service.oauth.description import ProviderConfig
 class AuthorizationRequest:
     """An address to go to, and what must be remembered to recognise the answer."""
 
-    url: str
+    url: str = field(repr=False)
     """Holds the state: it goes to the browser only."""
     state: Secret
     verifier: Secret
-    nonce: str
+    nonce: str = field(repr=False)
 
 
-def authorization_request(config: ProviderConfig, redirect_uri: str) -> AuthorizationRequest:
+def authorization_request(
+    config: ProviderConfig, redirect_uri: str, account: str | None = None
+) -> AuthorizationRequest:
     """A request with a state of 256 random bits, PKCE S256 (always), and a nonce.
 
-    What is protected is set last: nothing in a description can replace it.
+    What is protected is set last: nothing in a description can replace it. `account` is the one that is expected, where
+    the connector is pinned: some providers have an address for each.
     """
     description = config.description
     state, verifier, nonce = (secrets.token_urlsafe(32) for _ in range(3))
@@ -41,7 +44,10 @@ def authorization_request(config: ProviderConfig, redirect_uri: str) -> Authoriz
     }
     if "openid" in config.scopes:
         query["nonce"] = nonce
-    url = f"{config.address(description.authorization_endpoint)}?{urlencode(query)}"
+    endpoint = config.address(description.authorization_endpoint)
+    if account is not None and description.account_authorization_endpoint is not None:
+        endpoint = config.address(description.account_authorization_endpoint, account=account)
+    url = f"{endpoint}?{urlencode(query)}"
     return AuthorizationRequest(url, Secret(state), Secret(verifier), nonce)
 
 

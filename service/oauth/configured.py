@@ -8,6 +8,7 @@ from service.settings import Settings
 def configured_providers(settings: Settings) -> Providers:
     """The providers of a deployment. Raises `BadDescription`, also for a provider or environment without one."""
     descriptions = load_descriptions(*settings.provider_folders)
+    ours = load_descriptions()
     configs = {}
     for name, provider in settings.providers.items():
         description = descriptions.get(ProviderId(name))
@@ -24,5 +25,6 @@ def configured_providers(settings: Settings) -> Providers:
             provider.hosts,
             provider.allow_loopback_http,
             provider.extra_scopes,
+            custom=description.id not in ours,
         )
     return Providers(configs)

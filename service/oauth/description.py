@@ -1,164 +1,148 @@
-"""A provider's description: one YAML file with all that is particular about it, named as RFC 8414 does where it can.
+"""The catalogue of providers: reads their descriptions, and says what is wrong with one by file, line and field.
 
 `ProviderConfig` is a description with what a deployment adds: its client, its environment, other addresses for hosts.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from schemas.ids import ProviderId
-from schemas.reasons import Reason
 from schemas.secret import Secret
+from service.oauth.description_file import Description, Rule
 
+__all__ = ["BadDescription", "Description", "ProviderConfig", "Providers", "Rule", "load_descriptions"]
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+_BRACES = re.compile(r"\{([a-z_]+)\}")
 
-
-class Words(_Part):
-    """How to speak of the provider."""
-
-    title: str
-    account: str
-    """What an account is called, for example "company"."""
-    admin: str
-    """What an admin is called."""
-    prerequisites: tuple[str, ...]
-
-
-class Lifetimes(_Part):
-    """How long things are good for, and the fields of a token answer (in seconds) that tell it."""
-
-    access: timedelta
-    refresh_idle: timedelta | None = None
-    refresh_hard: timedelta | None = None
-    refresh_idle_field: str | None = None
-    refresh_hard_field: str | None = None
-
-
-class Identity(_Part):
-    """How it is known whose grant it is."""
-
-    callback_parameter: str | None = None
-    """The query parameter of the callback that claims an account."""
-    pattern: str = r"[A-Za-z0-9._:-]{1,200}"
-    """What an account's id looks like, whole."""
-    id_token_claims: tuple[str, ...] = ()
-    """The claims of the ID token that name the account; the first that is there counts."""
-    proof_url: str
-    """Asked with the new token; `{account}` and the environment's names are filled in."""
-    id_path: str | None = None
-    """Where the answer holds the account's id (`equals`), or the ids (`member_of`)."""
-    name_paths: tuple[str, ...]
-    match: Literal["equals", "member_of", "call_succeeds"]
-
-
-class Probe(_Part):
-    """A question to the provider: which role does the person have?"""
-
-    scope: str
-    """Asked only where the grant has this scope."""
-    url: str
-    json_: dict[str, Any] | None = Field(default=None, alias="json")  # Any: what JSON can hold
-    path: str
-    admins: tuple[str, ...]
-
-
-class Admin(_Part):
-    """Who makes sure that the person may do this."""
-
-    enforced_by_provider: bool
-    probe: Probe | None = None
-
-
-class Rule(_Part):
-    """What an error means: the first rule that fits counts."""
-
-    at: Literal["api", "token"]
-    status: tuple[int, ...] = ()
-    error: tuple[str, ...] = ()
-    """The token endpoint's `error` (RFC 6749 5.2)."""
-    code: tuple[str, ...] = ()
-    """The API's own codes."""
-    verdict: Literal["transient", "dead_grant", "needs_admin", "account_problem", "our_config"]
-    reason: Reason
-
-
-class Support(_Part):
-    """What the provider's own support asks for."""
-
-    request_id_header: str | None = None
-    status_page: str | None = None
-
-
-class Description(_Part):
-    """All that is particular about a provider."""
-
-    id: ProviderId
-    words: Words
-    environments: Mapping[str, Mapping[str, str]]
-    """By name, what its addresses are made of, for example `api`."""
-    issuer: str | None = None
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str | None = None
-    revocation_endpoint: str | None = None
-    revocation_body: Literal["form", "json"] = "form"
-    token_endpoint_auth_method: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"  # noqa: S105 - a method
-    scopes: tuple[str, ...]
-    required_scopes: tuple[str, ...] = ()
-    """Those without which a sync can't run; all, where none are named."""
-    scope_separator: str = " "
-    authorization_parameters: Mapping[str, str] = Field(default_factory=dict)
-    token_headers: Mapping[str, str] = Field(default_factory=dict)
-    lifetimes: Lifetimes
-    rotation: Literal["none", "interval", "single_use"]
-    replay_grace: timedelta = timedelta(0)
-    max_live_grants: int | None = None
-    grant_belongs_to: Literal["account", "user"] = "account"
-    revoke_scope: Literal["token", "account"]
-    identity: Identity
-    admin: Admin
-    error_code_paths: tuple[str, ...] = ()
-    error_code_pattern: str | None = None
-    errors: tuple[Rule, ...]
-    support: Support = Support()
+_Place: TypeAlias = tuple[str | int, ...]
+_Node: TypeAlias = Any  # Any: PyYAML's nodes have no types
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built: ten times as fast
 
 
 class BadDescription(Exception):
-    """A description can't be used: the file, the field, and what is wrong with it."""
+    """A description can't be used: a line each for what is wrong, with the file, the line and the field."""
 
 
 def load_descriptions(*folders: Path) -> dict[ProviderId, Description]:
     """The descriptions that come with regrant, and those of further folders, by id. Raises `BadDescription`."""
+    return read_descriptions([path for folder in folders for path in sorted(folder.glob("*.yaml"))])
+
+
+def read_descriptions(paths: Iterable[Path]) -> dict[ProviderId, Description]:
+    """The descriptions that come with regrant, and those of further files, by id. Raises `BadDescription`."""
     own = [entry for entry in (files("service.oauth") / "providers").iterdir() if entry.name.endswith(".yaml")]
-    others = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    read = [_File.read(entry) for entry in (*sorted(own, key=lambda entry: entry.name), *paths)]
+    by_id = {str(file.told.get("id")): file for file in read}
     found: dict[ProviderId, Description] = {}
-    for entry in (*own, *others):
-        description = _read(entry.name, entry.read_text())
+    problems: list[str] = []
+    for file in read:
+        try:
+            description = file.description(by_id)
+        except BadDescription as error:
+            problems.append(str(error))
+            continue
         if description.id in found:
-            raise BadDescription(f"{entry.name}: the id {description.id} is taken by another file")
+            problems.append(f"{file.name}:{file.line(('id',))}: id: {description.id} is taken by another file")
         found[description.id] = description
+    if problems:
+        raise BadDescription("\n".join(problems))
     return found
 
 
-def _read(name: str, text: str) -> Description:
-    try:
-        return Description.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise BadDescription(f"{name}: not YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadDescription(f"{name}: {where}: {first['msg']}") from error
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it was written, with the line of everything in it."""
+
+    name: str
+    told: dict[str, Any]  # Any: what YAML can hold
+    lines: Mapping[_Place, int]
+
+    @classmethod
+    def read(cls, entry: Traversable) -> "_File":
+        try:
+            text = entry.read_text("utf-8")
+            loader = _Loader(text)
+            node = loader.get_single_node()
+            told = loader.construct_document(node) if node is not None else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadDescription(f"{entry.name}: can't be read: {error}") from error
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise BadDescription(f"{entry.name}:{line}: not YAML: {error.problem}") from error
+        except (yaml.YAMLError, ValueError) as error:
+            raise BadDescription(f"{entry.name}: not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(told, dict):
+            raise BadDescription(f"{entry.name}:1: a description is a list of keys and values")
+        lines: dict[_Place, int] = {}
+        for place, line in _lines(node, ()):
+            if place in lines:
+                raise BadDescription(f"{entry.name}:{line}: {_dotted(place)}: twice, first in line {lines[place]}")
+            lines[place] = line
+        return cls(entry.name, told, lines)
+
+    def line(self, place: _Place) -> int:
+        """The line of a place, or of the nearest that is there around it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def description(self, others: Mapping[str, "_File"]) -> Description:
+        try:
+            return Description.model_validate(self._whole(others, ()))
+        except ValidationError as error:
+            raise BadDescription("\n".join(self._problems(error))) from error
+
+    def _whole(self, others: Mapping[str, "_File"], above: tuple[str, ...]) -> dict[str, Any]:
+        """What the file says, over what the one says that it extends."""
+        told = dict(self.told)
+        extended = told.pop("extends", None)
+        if extended is None:
+            return told
+        if extended not in others or extended in above:
+            why = "extends itself" if extended in above else f"there is no description {extended}"
+            raise BadDescription(f"{self.name}:{self.line(('extends',))}: extends: {why}")
+        return _over(others[extended]._whole(others, (*above, extended)), told)
+
+    def _problems(self, error: ValidationError) -> Iterator[str]:
+        for problem in error.errors(include_url=False):
+            place, said = problem["loc"], problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "extra_forbidden":
+                said = "there is no such key"
+            yield f"{self.name}:{self.line(place)}: {_dotted(place) or 'description'}: {said}"
+
+
+def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`own` over `base`, mapping by mapping; a list or a value is replaced whole."""
+    merged = dict(base)
+    for key, value in own.items():
+        there = merged.get(key)
+        merged[key] = _over(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _lines(node: _Node, place: _Place) -> Iterator[tuple[_Place, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*place, str(key.value))
+            yield inner, key.start_mark.line + 1
+            yield from _lines(value, inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield (*place, number), value.start_mark.line + 1
+            yield from _lines(value, (*place, number))
+
+
+def _dotted(place: _Place) -> str:
+    return ".".join(str(part) for part in place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +154,15 @@ class ProviderConfig:
     client_secret: Secret = field(repr=False)
     environment: str = "production"
     hosts: Mapping[str, str] = field(default_factory=dict)
-    """Other origins in place of the provider's, by host, or by host and the beginning of a path."""
+    """Other origins in place of the provider's, by host, or by host and the beginning of a path.
+
+    `*.` stands for the one label of a host that is the account's.
+    """
     allow_loopback_http: bool = False
     extra_scopes: tuple[str, ...] = ()
     """Asked for beside the description's."""
+    custom: bool = False
+    """Whether the description is the deployment's own: its hosts must lie in the public internet."""
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -182,15 +171,34 @@ class ProviderConfig:
 
     def address(self, url: str, **values: str) -> str:
         """An address of the description, with the environment's names filled in and the deployment's hosts in place."""
-        filled = url
-        for name, value in {**self.description.environments[self.environment], **values}.items():
-            filled = filled.replace("{" + name + "}", value)
+        if "account" in values:
+            values = {**values, "account_host": host_label(values["account"])}
+        filled = self.filled(url, **values)
         parts = urlsplit(filled)
-        place = f"{parts.netloc}{parts.path}"
+        exact, any_account = f"{parts.netloc}{parts.path}", f"*.{parts.netloc.partition('.')[2]}{parts.path}"
         for beginning in sorted(self.hosts, key=len, reverse=True):
+            place = any_account if beginning.startswith("*.") else exact
             if place == beginning or place.startswith(beginning.rstrip("/") + "/"):
                 return filled.replace(f"{parts.scheme}://{parts.netloc}", self.hosts[beginning].rstrip("/"), 1)
         return filled
+
+    def filled(self, text: str, **values: str) -> str:
+        """A text of the description with the environment's names, and these values, filled in."""
+        known = {**self.description.environments[self.environment], **values}
+        return _BRACES.sub(lambda braces: known.get(braces[1], braces[0]), text)
+
+
+def needs_account(url: str) -> bool:
+    """Whether an address can only be made once the account is known."""
+    return "{account}" in url or "{account_host}" in url
+
+
+def host_label(account: str) -> str:
+    """An account's id as the one label of a host's name that it is at some providers: `acme` of `acme.example`.
+
+    Nothing but letters, digits and hyphens is left: an account can't lead a token to another host (S18).
+    """
+    return re.sub(r"[^a-z0-9-]", "", account.lower().partition(".")[0].replace("_", "-"))[:63]
 
 
 class Providers(Mapping[str, ProviderConfig]):

@@ -21,6 +21,7 @@ from service.engine.door import Engine
 from service.engine.submission import Actor, NewAttempt, Receipt, ReceivedCode, Submission, Trace
 from service.oauth.authorization import authorization_request, hash_of
 from service.oauth.callback import BadCallback, Callback, parse_callback
+from service.oauth.callback_signature import check_signature
 from service.oauth.description import Providers
 from service.oauth.keeper import Keeper, Owner
 from service.oauth.shown import to_the_host, to_the_window
@@ -190,6 +191,7 @@ class Flow:
             return Dead.UNKNOWN
         try:
             callback = parse_callback(config.description, raw_query)
+            check_signature(config, raw_query)
         except BadCallback:
             return Dead.BAD_REQUEST
         async with self._pool.acquire() as connection:
@@ -268,7 +270,8 @@ class Flow:
 
     async def _request(self, connection: Connection, row: AttemptRow, browser: Secret | None) -> tuple[Begun, Request]:
         config = self._providers[row.provider]
-        made = authorization_request(config, self._redirect_uri(row.provider))
+        pinned = row.account.id if row.account else None
+        made = authorization_request(config, self._redirect_uri(row.provider), pinned)
         browser = browser or Secret(secrets.token_urlsafe(32))
         key = await self._keeper.key_of(connection, row.pk)
         verifier = await self._keeper.seal(key, _owner(row), f"verifier.{row.attempt}", made.verifier)

@@ -5,22 +5,33 @@ reused one a lost request can't be told from a lost answer.
 """
 
 import asyncio
-from collections.abc import Mapping
+import re
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from types import TracebackType
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
 import aiohttp
+import structlog
+from aiohttp.abc import AbstractResolver
+from yarl import URL
 
+from service.oauth.addresses import Forbidden, PublicOnly, is_public, must_be_public
 from service.oauth.description import ProviderConfig
 
+log = structlog.get_logger()
+
 TOTAL_S = 10.0
+"""How long a call may take in all, a dripping body included."""
 CONNECT_S = 3.0
 TOKEN_CAP = 64 * 1024
 API_CAP = 1024 * 1024
+BROKEN = 502
+"""The status that stands for an answer that can't be believed: too large, packed, or of a status that there isn't."""
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +56,50 @@ class NoAnswer:
     sent: bool
 
 
-class Forbidden(Exception):
-    """The address isn't one that may be called: neither https nor an allowed simulator."""
-
-
 class Outbound:
     """The one way out to providers."""
 
-    def __init__(self) -> None:
-        self._fresh: aiohttp.ClientSession | None = None
-        self._kept: aiohttp.ClientSession | None = None
+    def __init__(
+        self,
+        *,
+        resolver: AbstractResolver | None = None,
+        judge: Callable[[str], bool] = is_public,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Tests bring a resolver, what is public and whom to trust; a service has the system's."""
+        self._resolver = resolver
+        self._judge = judge
+        self._tls = tls
+        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=TOTAL_S, connect=CONNECT_S)
-        given: dict[str, Any] = {"timeout": timeout, "trust_env": False, "cookie_jar": aiohttp.DummyCookieJar()}
-        self._fresh = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=100), **given)
-        self._kept = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100), **given)
+        resolver = self._resolver or aiohttp.ThreadedResolver()
+        for fresh in (True, False):
+            for public in (True, False):
+                self._sessions[fresh, public] = self._session(resolver, fresh=fresh, public=public)
         return self
+
+    def _session(self, resolver: AbstractResolver, *, fresh: bool, public: bool) -> aiohttp.ClientSession:
+        """A session of its own for what must be public: else a connection that somebody else opened could be used."""
+        connector = aiohttp.TCPConnector(
+            force_close=fresh,
+            limit=100,
+            resolver=PublicOnly(resolver, self._judge) if public else resolver,
+            use_dns_cache=not public,
+            ssl=self._tls or True,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for session in (self._fresh, self._kept):
-            assert session is not None
+        for session in self._sessions.values():
             await session.close()
 
     async def call(
@@ -81,31 +113,65 @@ class Outbound:
         form: Mapping[str, str] | None = None,
         json: object | None = None,
     ) -> Answer | NoAnswer:
-        """One request, never repeated by itself. Raises `Forbidden` for an address that may not be called."""
-        _check(config, url)
-        session = self._fresh if at == "token" else self._kept
-        assert session is not None, "used inside `async with`"
+        """One request, never repeated by itself. An address that may not be called is one that doesn't answer."""
         cap = TOKEN_CAP if at == "token" else API_CAP
+        given = {**headers, "Accept-Encoding": "identity"}
         try:
-            async with session.request(
-                method, url, headers=headers, data=form, json=json, allow_redirects=False
-            ) as response:
-                body = await response.content.read(cap + 1)
-                while len(body) <= cap and (more := await response.content.read(cap + 1 - len(body))):
-                    body += more
-                id_header = config.description.support.request_id_header
-                request_id = response.headers.get(id_header) if id_header else None
-                status = response.status if len(body) <= cap else 502  # too large to be believed: as if broken
-                return Answer(status, dict(response.headers), body[:cap], request_id)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            address = _parsed(url)
+            session = self._sessions[at == "token", self._checked(config, address)]
+            async with (
+                asyncio.timeout(TOTAL_S),
+                session.request(
+                    method, address, headers=given, data=form, json=json, allow_redirects=False
+                ) as response,
+            ):
+                return _answer(config, response, await _read(response, cap), cap)
+        except Forbidden as error:
+            log.error("address_forbidden", provider=config.description.id, why=str(error))
+            return NoAnswer(sent=False)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            if isinstance(cause := getattr(error, "os_error", None), Forbidden):
+                log.error("address_forbidden", provider=config.description.id, why=str(cause))
             return NoAnswer(sent=False)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
             return NoAnswer(sent=True)
 
+    def _checked(self, config: ProviderConfig, url: URL) -> bool:
+        """Whether the address must be public. One that is spelt in numbers never comes to the resolver."""
+        public = must_be_public(config, url)
+        try:
+            ip_address(url.host or "")
+        except ValueError:
+            return public
+        if public and not self._judge(url.host or ""):
+            raise Forbidden(f"{url.host} isn't public")
+        return public
 
-def _check(config: ProviderConfig, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme == "https":
-        return
-    if not (config.allow_loopback_http and parts.hostname in _LOOPBACK):
-        raise Forbidden(f"{parts.scheme}://{parts.hostname} is not https")
+
+def _parsed(url: str) -> URL:
+    """Parsed once: what is judged is what is called."""
+    try:
+        return URL(url)
+    except ValueError as error:
+        raise Forbidden(f"no address: {type(error).__name__}") from None
+
+
+async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
+    """The body, or a little more than the cap of it."""
+    body = bytearray()
+    while len(body) <= cap and (more := await response.content.read(cap + 1 - len(body))):
+        body += more
+    return bytes(body)
+
+
+def _answer(config: ProviderConfig, response: aiohttp.ClientResponse, body: bytes, cap: int) -> Answer:
+    """What came, as far as it may be believed. Packed bodies weren't asked for: a bomb isn't unpacked to be seen."""
+    status = response.status
+    packed = response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+    if len(body) > cap or packed or not 200 <= status <= 599:
+        status, body = BROKEN, b""
+    id_header = config.description.support.request_id_header
+    request_id = response.headers.get(id_header) if id_header else None
+    if request_id is not None and not _REQUEST_ID.fullmatch(request_id):
+        request_id = None
+    return Answer(status, response.headers, body, request_id)

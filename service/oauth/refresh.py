@@ -27,7 +27,7 @@ from service.oauth import grant as oauth
 from service.oauth.circuit import Circuit
 from service.oauth.description import ProviderConfig, Providers
 from service.oauth.grant import Grant, Refusal, Unavailable
-from service.oauth.keeper import Keeper, owner_of
+from service.oauth.keeper import Access, Keeper, found_broken, owner_of
 from service.oauth.outbound import Outbound
 from service.oauth.verify import lifetimes_of
 from service.store import credentials, tokens
@@ -49,6 +49,8 @@ AT_ONCE = 32
 TICK_S = 1.0
 STORE_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 10.0)
 """How often, and for how long, a database that is away is waited for with a new token in hand."""
+
+_REFRESHING = Access("regrant", "refresh")
 
 ENDED: Sequence[str] = [reason.value for reason in Reason if reason.offers_login]
 """A dead verdict stops every further call, also while somebody is on their way to sign in."""
@@ -98,11 +100,10 @@ class Refresher:
         except TimeoutError:
             return LATER
 
-    async def broken(self, row: CredentialRow) -> Denied:
-        """What is stored isn't what was sealed: the connector fails, and nobody is called."""
-        log.error("seal_broken", connector=row.connector, generation=row.generation, rotation=row.rotation)
-        denied = await self._reject(row, None, Reason.VAULT_INTEGRITY, Actor(ActorKind.REGRANT, "vault"))
-        return denied or LATER
+    async def broken(self, row: CredentialRow, broken: SealBroken) -> Denied:
+        """What is stored isn't what was sealed: the connector fails, and the provider isn't asked (S34)."""
+        await found_broken(self._engine, self._pool, row, broken)
+        return Denied(NoToken.NEEDS_REAUTHORISATION, Reason.VAULT_INTEGRITY)
 
     async def run(self, *, ahead: bool) -> None:
         """Refreshes what is due until cancelled, where `ahead`; then lets the refreshes under way end."""
@@ -165,8 +166,8 @@ class Refresher:
         """Refreshes under the lease, which ends with what is stored, or is given back."""
         try:
             return await self._refreshed(row, lease, config)
-        except SealBroken:
-            return await self.broken(row)
+        except SealBroken as broken:
+            return await self.broken(row, broken)
         finally:
             try:
                 async with self._pool.acquire() as connection:
@@ -179,14 +180,15 @@ class Refresher:
         if row.refresh_sealed is None:
             return await self._reject(row, lease, Reason.TOKEN_REFUSED, actor)
         async with self._pool.acquire() as connection:
-            key = await credentials.data_key_by_id(connection, row.data_key)
-            assert key is not None
-            await _audit(connection, row, "token_refresh", interrupted=lease.interrupted)
-        sent = await self._keeper.open(key, owner_of(row), f"refresh_token.{row.rotation}", row.refresh_sealed)
-        result = await self._ask(config, sent)
+            key = await self._keeper.stored_key(connection, row.data_key)
+            kind = f"refresh_token.{row.rotation}"
+            sent = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, _REFRESHING)
+            if lease.interrupted:
+                await _audit(connection, row, "refresh_taken_over")
+        result = await self._ask(config, row, sent)
         if isinstance(result, Refusal) and (former := await self._former(row, key, config, result, sent)) is not None:
             log.warning("former_refresh_token_tried", connector=row.connector, rotation=row.rotation)
-            sent, result = former, await self._ask(config, former)
+            sent, result = former, await self._ask(config, row, former)
         match result:
             case Grant() as grant:
                 await self._store(row, lease, key, config, grant, sent)
@@ -204,13 +206,15 @@ class Refresher:
             case timedelta() as pause:
                 return Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, pause)
 
-    async def _ask(self, config: ProviderConfig, token: Secret) -> Grant | Refusal | Unavailable | timedelta:
+    async def _ask(
+        self, config: ProviderConfig, row: CredentialRow, token: Secret
+    ) -> Grant | Refusal | Unavailable | timedelta:
         """One token request; how long to wait where the circuit allows none."""
         circuit = self._circuits[config.description.id]
         turn = circuit.enter()
         if isinstance(turn, timedelta):
             return turn
-        result = await oauth.refresh(self._outbound, config, token)
+        result = await oauth.refresh(self._outbound, config, token, row.account_id or None)
         match result:
             case Unavailable(reason=Reason.RATE_LIMITED):
                 circuit.limited(turn, result.retry_after)
@@ -230,7 +234,8 @@ class Refresher:
         if not refusal.reason.offers_login or is_late or row.previous_sealed is None:
             return None
         kind = f"refresh_token.{row.rotation - 1}"
-        former = await self._keeper.open(key, owner_of(row), kind, row.previous_sealed)
+        async with self._pool.acquire() as connection:
+            former = await self._keeper.opened(connection, key, owner_of(row), kind, row.previous_sealed, _REFRESHING)
         return former if former != sent else None
 
     async def _store(
@@ -278,14 +283,14 @@ class Refresher:
     async def _reject(
         self,
         row: CredentialRow,
-        lease: RefreshLease | None,
+        lease: RefreshLease,
         reason: Reason,
         actor: Actor,
         evidence: Evidence | None = None,
     ) -> Denied | None:
         """The credential can't be used, unless somebody has rotated or replaced it since, or is just at it (S32)."""
         async with self._pool.acquire() as connection:
-            if not await tokens.may_judge(connection, row, lease.token if lease else None):
+            if not await tokens.may_judge(connection, row, lease.token):
                 return None
         rejected = RefreshRejected(connector=row.connector, generation=row.generation, reason=reason)
         receipt = await self._engine.submit(Submission(input=rejected, actor=actor, evidence=evidence))
@@ -299,9 +304,9 @@ class Refresher:
         """A grant died after a refresh that was interrupted: the window that no client can close (S33)."""
         log.error("grant_lost_in_the_window", connector=row.connector, rotation=row.rotation)
         async with self._pool.acquire() as connection:
-            await _audit(connection, row, "grant_lost_in_window", interrupted=True)
+            await _audit(connection, row, "grant_lost_in_window")
 
 
-async def _audit(connection: Connection, row: CredentialRow, what: str, *, interrupted: bool) -> None:
-    detail = {"generation": row.generation, "rotation": row.rotation, "interrupted": interrupted}
+async def _audit(connection: Connection, row: CredentialRow, what: str) -> None:
+    detail = {"generation": row.generation, "rotation": row.rotation}
     await credentials.audit(connection, what, row.tenant, row.connector, "regrant", orjson.dumps(detail).decode())

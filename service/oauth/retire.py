@@ -12,18 +12,19 @@ from schemas.secret import Secret
 from service.oauth import grant as oauth
 from service.oauth.description import Providers
 from service.oauth.grant import Unavailable
-from service.oauth.keeper import Keeper, owner_of
+from service.oauth.keeper import Access, Keeper, owner_of
 from service.oauth.outbound import Outbound
 from service.store import credentials
 from service.store.credentials import CredentialRow
 from service.store.due import Job, finish, postpone
 from service.store.pool import Pool
-from service.vault.keys import SealBroken
+from service.vault.keys import NoKey, SealBroken
 
 log = structlog.get_logger()
 
 GIVE_UP_AFTER = 20
 """Tries of a revocation: with pauses up to five minutes, more than an hour. Then only our copy is shredded."""
+_REVOKING = Access("regrant", "revoke")
 
 
 class Retirer:
@@ -48,6 +49,7 @@ class Retirer:
             log.warning("revocation_given_up", connector=row.connector, tries=job.tries)
         async with self._pool.acquire() as connection, connection.transaction():
             await credentials.shred_credential(connection, job.attempt)
+            await credentials.shred_keys(connection, job.pk)
             await finish(connection, job)
 
     async def shred(self, job: Job) -> None:
@@ -73,15 +75,20 @@ class Retirer:
         """Whether nothing is left to be revoked."""
         try:
             token = await self._token(row)
-        except SealBroken:
+        except SealBroken as broken:
+            log.error("vault_integrity", connector=row.connector, generation=row.generation, found=str(broken))
             return True  # it can't be opened, so it can't be revoked either
-        result = await oauth.revoke(self._outbound, self._providers[row.provider], token)
+        except NoKey as error:
+            log.warning("revocation_waits_for_a_key", connector=row.connector, error=str(error))
+            return False
+        config, account = self._providers[row.provider], row.account_id or None
+        result = await oauth.revoke(self._outbound, config, token, account)
         return not isinstance(result, Unavailable)
 
     async def _token(self, row: CredentialRow) -> Secret:
-        async with self._pool.acquire() as connection:
-            key = await credentials.data_key_by_id(connection, row.data_key)
-        assert key is not None
+        kind, sealed = f"access_token.{row.rotation}", row.access_sealed
         if row.refresh_sealed is not None:
-            return await self._keeper.open(key, owner_of(row), f"refresh_token.{row.rotation}", row.refresh_sealed)
-        return await self._keeper.open(key, owner_of(row), f"access_token.{row.rotation}", row.access_sealed)
+            kind, sealed = f"refresh_token.{row.rotation}", row.refresh_sealed
+        async with self._pool.acquire() as connection:
+            key = await self._keeper.stored_key(connection, row.data_key)
+            return await self._keeper.opened(connection, key, owner_of(row), kind, sealed, _REVOKING)

@@ -66,14 +66,28 @@ class ReportedErrors:
 
 
 def at_path(answer: object, path: str) -> Iterator[Any]:  # Any: what JSON can hold
-    """The values at a dotted path; `*` stands for every element of a list."""
+    """The values at a dotted path; `*` stands for every element of a list, `$` for the answer itself."""
     values = [answer]
-    for part in path.split("."):
+    for part in path.removeprefix("$").split("."):
+        if not part:
+            continue
         if part == "*":
             values = [element for value in values if isinstance(value, list) for element in value]
         else:
             values = [value[part] for value in values if isinstance(value, dict) and part in value]
     yield from values
+
+
+def text_of(value: object) -> str | None:
+    """A text, a number or a flag of an answer as text; `None` for anything else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int) else None
+
+
+def plain(text: str) -> str:
+    """A text without what can't be shown or stored."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _json(body: str) -> object:
@@ -83,26 +97,31 @@ def _json(body: str) -> object:
         return None
 
 
+_CODE = re.compile(r"[\x20-\x7e]{1,100}")
+"""What is kept of an answer is short and plain: a NUL couldn't be stored, and would hold up all that is beside it."""
+
+
 def _codes(description: Description, answer: object, body: str) -> Iterator[str]:
     """The provider's own codes in an answer, without leading zeros."""
     for path in description.error_code_paths:
         for code in at_path(answer, path):
-            if isinstance(code, str | int):
-                yield str(code).strip().lstrip("0") or "0"
+            if isinstance(code, str | int) and _CODE.fullmatch(text := str(code).strip()):
+                yield text.lstrip("0") or "0"
     if description.error_code_pattern is not None:
         for match in re.finditer(description.error_code_pattern, body[:65_536]):
-            yield match[1]
+            if _CODE.fullmatch(match[1]):
+                yield match[1]
 
 
 def _fits(rule: Rule, status: int, error: object, codes: list[str]) -> str | None:
     """The code (or status) by which a rule fits."""
     if rule.status and status not in rule.status:
         return None
-    if rule.error:
-        return error if isinstance(error, str) and error in rule.error else None
+    if rule.error and not (isinstance(error, str) and error in rule.error):
+        return None
     if rule.code:
         return next((code for code in codes if code in rule.code), None)
-    return str(status)
+    return str(error) if rule.error else str(status)
 
 
 def _unknown(at: Place, status: int, codes: list[str]) -> Verdict:

@@ -1,22 +1,22 @@
 """Whose grant is it? The provider's own answer to the new token is the proof; everything else is a claim."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from schemas.lifecycle import Step
 from schemas.reasons import Reason
 from schemas.records import Evidence
 from schemas.secret import Secret
 from service.oauth.description import ProviderConfig
-from service.oauth.grant import Grant, Unavailable, unavailable_of
+from service.oauth.grant import Grant, Unavailable, client_authentication, client_in_body, unavailable_of
 from service.oauth.outbound import Answer, NoAnswer, Outbound
-from service.oauth.verdict import at_path, judge
+from service.oauth.token_claims import BadToken, Claims, claims_of
+from service.oauth.verdict import at_path, judge, plain, text_of
 from statemachine.connector import Account
 
 
@@ -41,11 +41,11 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claims:
-    """What the ID token says, checked."""
+class _Proved:
+    """The accounts that the provider names in its answer to the new token, and who granted."""
 
-    subject: str | None
-    account: str | None
+    accounts: tuple[Account, ...]
+    person: str | None
 
 
 async def verify(
@@ -64,24 +64,55 @@ async def verify(
     missing = _missing_scope(config, grant)
     if missing:
         return Rejection(Reason.SCOPE_MISSING, Step.EXCHANGED)
-    claims = await _id_token(outbound, config, grant, nonce)
-    if isinstance(claims, Unavailable | Rejection):
+    claims = await claims_of(outbound, config, grant, nonce)
+    if isinstance(claims, Unavailable):
         return claims
-    told = claims.account or claimed
-    wanted = expected.id if expected else told
-    if wanted is None or (expected is None and claims.account and claimed and claims.account != claimed):
+    if isinstance(claims, BadToken):
+        return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED, evidence=Evidence(at="token", code=claims.why))
+    if expected is None and claims.account and claimed and claims.account != claimed:
         return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED)
-    if told is not None and told != wanted and claims.account is not None:
-        return await _wrong(outbound, config, grant, claims.account)
-    proof = await _proof(outbound, config, grant, wanted)
+    proof = await _proof(outbound, config, grant, _asked_for(config, claims, expected, claimed), claims.values)
     match proof:
-        case Account() as account:
-            role = await _role(outbound, config, grant, account.id)
-            return role or VerifiedAccount(account, claims.subject)
-        case Rejection(reason=Reason.ACCESS_REVOKED | Reason.TOKEN_REFUSED) if expected is not None:
-            return await _wrong(outbound, config, grant, claimed if claimed != expected.id else None, proof.evidence)
+        case _Proved() as proved:
+            account = _the_one(proved, expected, claims.account, claimed)
+            if isinstance(account, Rejection):
+                return account
+            role = await _role(outbound, config, grant, account.id, proved.person, claims.values)
+            return role or VerifiedAccount(account, claims.subject or proved.person)
+        case Rejection(reason=Reason.ACCESS_REVOKED | Reason.TOKEN_REFUSED) if expected and _by_call(config):
+            other = claims.account or claimed
+            return await _wrong(outbound, config, grant, other if other != expected.id else None, proof.evidence)
         case _:
             return proof
+
+
+def _by_call(config: ProviderConfig) -> bool:
+    return config.description.identity.match == "call_succeeds"
+
+
+def _asked_for(config: ProviderConfig, claims: Claims, expected: Account | None, claimed: str | None) -> str | None:
+    """The account that the proof is asked for: where the call itself is the proof, the one that is expected."""
+    pinned = expected.id if expected else None
+    if _by_call(config):
+        return claims.account or pinned or claimed
+    return claims.account or claimed or pinned
+
+
+def _the_one(proved: _Proved, expected: Account | None, own: str | None, claimed: str | None) -> Account | Rejection:
+    """The account of this connector among the proved ones. `own` is what the tokens say, `claimed` the redirect."""
+    by_id = {account.id: account for account in proved.accounts}
+    told = own or claimed
+    if expected is not None:
+        if expected.id in by_id and own in (None, expected.id):
+            return by_id[expected.id]
+        seen = by_id.get(told or "") or (proved.accounts[0] if len(by_id) == 1 else None)
+        return Rejection(Reason.WRONG_ACCOUNT, Step.EXCHANGED, seen)
+    if told is not None:
+        return by_id.get(told) or Rejection(Reason.CODE_REFUSED, Step.EXCHANGED)
+    if len(by_id) == 1:
+        return proved.accounts[0]
+    # Several organisations were ticked: which one this connector is for, nobody but the person knows.
+    return Rejection(Reason.SEVERAL_ACCOUNTS if by_id else Reason.CODE_REFUSED, Step.EXCHANGED)
 
 
 def _missing_scope(config: ProviderConfig, grant: Grant) -> set[str]:
@@ -89,7 +120,7 @@ def _missing_scope(config: ProviderConfig, grant: Grant) -> set[str]:
     if grant.scope is None:
         return set()
     description = config.description
-    needed = description.required_scopes or description.scopes
+    needed = description.scopes if description.required_scopes is None else description.required_scopes
     return set(needed) - set(re.split(r"[ ,]+", grant.scope))
 
 
@@ -99,10 +130,10 @@ async def _wrong(
     """Another account than expected; its name is asked for, so that the refusal can say both."""
     if other is None:
         return Rejection(Reason.WRONG_ACCOUNT, Step.EXCHANGED, evidence=evidence)
-    seen = await _proof(outbound, config, grant, other)
+    seen = await _proof(outbound, config, grant, other, {})
     if isinstance(seen, Unavailable):
         return seen
-    account = seen if isinstance(seen, Account) else Account(other, "")
+    account = seen.accounts[0] if isinstance(seen, _Proved) and seen.accounts else Account(other, "")
     return Rejection(Reason.WRONG_ACCOUNT, Step.EXCHANGED, account, evidence)
 
 
@@ -110,28 +141,58 @@ async def _wrong(
 
 
 async def _proof(
-    outbound: Outbound, config: ProviderConfig, grant: Grant, account: str
-) -> Account | Rejection | Unavailable:
-    """The account, as the provider answers to the new token."""
+    outbound: Outbound, config: ProviderConfig, grant: Grant, account: str | None, values: Mapping[str, str]
+) -> _Proved | Rejection | Unavailable:
+    """The accounts, as the provider answers to the new token."""
     identity = config.description.identity
-    if not re.fullmatch(identity.pattern, account, re.ASCII):
+    filled = dict(values)
+    if account is not None:
+        if not re.fullmatch(identity.pattern, account, re.ASCII):
+            return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED)
+        filled["account"] = account
+    url = config.address(identity.proof_url, **filled)
+    if "{" in url:  # neither the callback nor a token said what the address is made of
         return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED)
-    url = config.address(identity.proof_url, account=account)
-    answer = await outbound.call(config, "api", "GET", url, headers=_bearer(grant.access_token))
+    headers, form = _bearer(config, grant.access_token), None
+    if identity.proof_form is not None:
+        headers = {"Accept": "application/json", **client_authentication(config)}
+        said = {
+            name: value.replace("{access_token}", grant.access_token.reveal())
+            for name, value in identity.proof_form.items()
+        }
+        form = {**said, **client_in_body(config)}
+    answer = await outbound.call(
+        config, "api", identity.proof_method, url, headers=headers, form=form, json=identity.proof_json
+    )
     if isinstance(answer, NoAnswer):
         return Unavailable(Reason.NETWORK_ERROR, answer.sent)
-    told = _json(answer)
-    name = _first_text(told, identity.name_paths)
-    if answer.status == 200 and name is not None and _matches(config, told, account):
-        return Account(account, name[:200])
-    return _rejected(config, answer)
+    proved = _proved(config, _json(answer), account) if answer.status == 200 else None
+    return proved or _rejected(config, answer)
 
 
-def _matches(config: ProviderConfig, told: object, account: str) -> bool:
+def _proved(config: ProviderConfig, told: object, account: str | None) -> _Proved | None:
+    """What an answer proves; `None` for one that isn't what the description says."""
     identity = config.description.identity
-    if identity.match == "call_succeeds" or identity.id_path is None:
-        return True
-    return account in {str(value) for value in at_path(told, identity.id_path)}
+    person = _first_text(told, (identity.person_path,)) if identity.person_path else None
+    if _by_call(config):
+        name = _first_text(told, identity.name_paths)
+        says_it = name is not None if identity.name_paths else any(True for _ in at_path(told, identity.id_path or ""))
+        return _Proved((Account(account, (name or account)[:200]),), person) if account and says_it else None
+    if identity.list_path is not None:
+        lists = [value for value in at_path(told, identity.list_path) if isinstance(value, list)]
+        if not lists:
+            return None
+        return _Proved(tuple(found for each in lists[0] if (found := _account(config, each)) is not None), person)
+    found = _account(config, told)
+    return _Proved((found,), person) if found is not None else None
+
+
+def _account(config: ProviderConfig, told: object) -> Account | None:
+    identity = config.description.identity
+    id_ = next((text_of(value) for value in at_path(told, identity.id_path or "")), None)
+    if id_ is None or not re.fullmatch(identity.pattern, id_, re.ASCII):
+        return None
+    return Account(id_, (_first_text(told, identity.name_paths) or id_)[:200])
 
 
 def _rejected(config: ProviderConfig, answer: Answer) -> Rejection | Unavailable:
@@ -145,25 +206,40 @@ def _rejected(config: ProviderConfig, answer: Answer) -> Rejection | Unavailable
 
 
 async def _role(
-    outbound: Outbound, config: ProviderConfig, grant: Grant, account: str
+    outbound: Outbound,
+    config: ProviderConfig,
+    grant: Grant,
+    account: str,
+    person: str | None,
+    values: Mapping[str, str],
 ) -> Rejection | Unavailable | None:
     """Nothing, when the person is an admin or it can't be asked: then the provider itself enforces it."""
     probe = config.description.admin.probe
     scopes = config.scopes if grant.scope is None else re.split(r"[ ,]+", grant.scope)
-    if probe is None or probe.scope not in scopes:
+    if probe is None or (probe.scope is not None and probe.scope not in scopes):
         return None
-    url = config.address(probe.url, account=account)
+    if probe.claim is not None:
+        role = values.get(probe.claim)
+        return None if role in probe.admins else _no_admin(Evidence(at="token", code=role))
+    assert probe.url is not None and probe.path is not None, "a description says either claim, or url and path"
+    url = config.address(probe.url, **values, account=account, **({"person": quote(person, safe="")} if person else {}))
+    if "{" in url:
+        return None
     body = _filled(probe.json_, account) if probe.json_ is not None else None
     method = "POST" if body is not None else "GET"
-    answer = await outbound.call(config, "api", method, url, headers=_bearer(grant.access_token), json=body)
+    answer = await outbound.call(config, "api", method, url, headers=_bearer(config, grant.access_token), json=body)
     if isinstance(answer, NoAnswer):
         return Unavailable(Reason.NETWORK_ERROR, answer.sent)
     if answer.status != 200:
         return _rejected(config, answer)
-    roles = [role for role in at_path(_json(answer), probe.path) if isinstance(role, str)]
+    roles = [text for role in at_path(_json(answer), probe.path) if (text := text_of(role)) is not None]
     if any(role in probe.admins for role in roles):
         return None
-    evidence = Evidence(at="api", status=answer.status, code=roles[0] if roles else None, request_id=answer.request_id)
+    code = plain(roles[0])[:100] if roles else None
+    return _no_admin(Evidence(at="api", status=answer.status, code=code, request_id=answer.request_id))
+
+
+def _no_admin(evidence: Evidence) -> Rejection:
     return Rejection(Reason.NEEDS_ADMIN, Step.ACCOUNT_CHECKED, evidence=evidence)
 
 
@@ -175,43 +251,10 @@ def _filled(template: Any, account: str) -> Any:  # Any: what JSON can hold
     return template
 
 
-# The ID token (OpenID Connect Core 3.1.3.7).
-
-
-async def _id_token(
-    outbound: Outbound, config: ProviderConfig, grant: Grant, nonce: str | None
-) -> _Claims | Rejection | Unavailable:
-    description = config.description
-    if grant.id_token is None or description.jwks_uri is None or description.issuer is None:
-        return _Claims(None, None)
-    answer = await outbound.call(
-        config, "api", "GET", config.address(description.jwks_uri), headers={"Accept": "application/json"}
-    )
-    if isinstance(answer, NoAnswer):
-        return Unavailable(Reason.NETWORK_ERROR, answer.sent)
-    if answer.status != 200:
-        return unavailable_of(config, answer)
-    try:
-        keys = KeySet.import_key_set(orjson.loads(answer.body))
-        token = jwt.decode(grant.id_token.reveal(), keys, algorithms=["RS256", "ES256"])
-        jwt.JWTClaimsRegistry(
-            leeway=60,
-            iss={"essential": True, "value": config.address(description.issuer)},
-            aud={"essential": True, "value": config.client_id},
-            exp={"essential": True},
-        ).validate(token.claims)
-    except (JoseError, ValueError, KeyError) as error:
-        return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED, evidence=Evidence(at="token", code=type(error).__name__))
-    # Intuit may leave the nonce out; the token came over the very connection that redeemed our code with PKCE.
-    if nonce is not None and token.claims.get("nonce") not in (None, nonce):
-        return Rejection(Reason.CODE_REFUSED, Step.EXCHANGED, evidence=Evidence(at="token", code="nonce"))
-    account = next((token.claims[c] for c in description.identity.id_token_claims if c in token.claims), None)
-    subject = token.claims.get("sub")
-    return _Claims(str(subject) if subject else None, str(account) if account is not None else None)
-
-
-def _bearer(token: Secret) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
+def _bearer(config: ProviderConfig, token: Secret) -> dict[str, str]:
+    header = config.description.api_token_header
+    said = {"Authorization": f"Bearer {token.reveal()}"} if header is None else {header: token.reveal()}
+    return {**said, "Accept": "application/json"}
 
 
 def _json(answer: Answer) -> object:
@@ -223,4 +266,5 @@ def _json(answer: Answer) -> object:
 
 def _first_text(told: object, paths: tuple[str, ...]) -> str | None:
     found = (value for path in paths for value in at_path(told, path))
-    return next((value for value in found if isinstance(value, str) and value), None)
+    texts = (plain(text) for value in found if (text := text_of(value)) is not None)
+    return next((text for text in texts if text), None)

@@ -20,7 +20,7 @@ from service.oauth import grant as oauth
 from service.oauth.description import ProviderConfig, Providers
 from service.oauth.flow import redirect_uri
 from service.oauth.grant import Grant, Refusal, Unavailable
-from service.oauth.keeper import Keeper, Owner, owner_of
+from service.oauth.keeper import Access, Keeper, Owner, owner_of
 from service.oauth.outbound import Outbound
 from service.oauth.verification import Rejection, VerifiedAccount, verify
 from service.store import attempts, credentials, imports
@@ -28,11 +28,13 @@ from service.store.attempts import AttemptRow
 from service.store.credentials import CredentialRow, Lifetimes
 from service.store.due import Job, finish
 from service.store.pool import Pool
+from service.vault.keys import SealBroken
 from statemachine.connector import Account
 from statemachine.inputs import Input, ProviderUnavailable, Rejected, Verified
 
 log = structlog.get_logger()
 
+_EXCHANGING, _CHECKING = Access("regrant", "exchange"), Access("regrant", "check")
 SHORTEST = timedelta(minutes=1)
 """An imported access token that is over sooner is refreshed before it is used for the checks."""
 
@@ -66,19 +68,23 @@ class Verifier:
                 return
             stored = await credentials.candidate(connection, row.attempt)
         config = self._providers[row.provider]
-        if stored is None:
-            exchanged = await self._exchange(job, row, config)
-            if exchanged is None:
-                return
-            stored, grant = exchanged
-        else:
-            grant = await self._opened(stored)
-            if stored.borrowed and stored.access_left < SHORTEST:
-                renewed = await self._renewed(job, row, config, stored, grant)
-                if renewed is None:
+        try:
+            if stored is None:
+                exchanged = await self._exchange(job, row, config)
+                if exchanged is None:
                     return
-                grant = renewed
-        await self._check(job, row, config, stored, grant)
+                stored, grant = exchanged
+            else:
+                grant = await self._opened(stored)
+                if stored.borrowed and stored.access_left < SHORTEST:
+                    renewed = await self._renewed(job, row, config, stored, grant)
+                    if renewed is None:
+                        return
+                    grant = renewed
+            await self._check(job, row, config, stored, grant)
+        except SealBroken as broken:
+            log.error("vault_integrity", connector=row.connector, attempt=str(row.attempt), found=str(broken))
+            await self._reject(job, row, Reason.VAULT_INTEGRITY, row.step)
 
     async def _exchange(self, job: Job, row: AttemptRow, config: ProviderConfig) -> tuple[CredentialRow, Grant] | None:
         """The grant, stored; `None` when the result is handed in already."""
@@ -86,17 +92,22 @@ class Verifier:
             # Whoever began it is gone, and nothing was stored: whether the code was redeemed can't be known.
             await self._reject(job, row, Reason.EXCHANGE_INTERRUPTED, Step.RETURNED)
             return None
-        assert row.data_key is not None and row.code_sealed is not None and row.verifier_sealed is not None
+        if row.data_key is None or row.code_sealed is None or row.verifier_sealed is None:
+            raise SealBroken("the code or its verifier was shredded")
+        owner = Owner(row.pk, row.tenant, row.connector, "", Generation(row.generation))
+        open_ = self._keeper.opened
         async with self._pool.acquire() as connection:
+            # Opened first: a key that isn't there now must not cost the one exchange.
+            key = await self._keeper.stored_key(connection, row.data_key)
+            code = await open_(connection, key, owner, f"code.{row.attempt}", row.code_sealed, _EXCHANGING)
+            verifier = await open_(connection, key, owner, f"verifier.{row.attempt}", row.verifier_sealed, _EXCHANGING)
             if not await attempts.begin_exchange(connection, row.attempt, job.id, job.lease):
                 raise LeaseLost
-            key = await credentials.data_key_by_id(connection, row.data_key)
-        assert key is not None
-        owner = Owner(row.pk, row.tenant, row.connector, "", Generation(row.generation))
-        code = await self._keeper.open(key, owner, f"code.{row.attempt}", row.code_sealed)
-        verifier = await self._keeper.open(key, owner, f"verifier.{row.attempt}", row.verifier_sealed)
         uri = redirect_uri(self._public_url, row.provider)
-        match await oauth.exchange(self._outbound, config, code=code, verifier=verifier, redirect_uri=uri):
+        exchanging = oauth.exchange(
+            self._outbound, config, code=code, verifier=verifier, redirect_uri=uri, account=row.claimed_account
+        )
+        match await exchanging:
             case Grant() as grant:
                 return await self._store(job, row, config, grant), grant
             case Unavailable(sent=False) as unavailable:
@@ -143,16 +154,14 @@ class Verifier:
         return stored
 
     async def _opened(self, stored: CredentialRow) -> Grant:
-        async with self._pool.acquire() as connection:
-            key = await credentials.data_key_by_id(connection, stored.data_key)
-        assert key is not None
         owner = owner_of(stored)
-        access = await self._keeper.open(key, owner, "access_token.0", stored.access_sealed)
-        refresh = (
-            await self._keeper.open(key, owner, "refresh_token.0", stored.refresh_sealed)
-            if stored.refresh_sealed
-            else None
-        )
+        open_ = self._keeper.opened
+        async with self._pool.acquire() as connection:
+            key = await self._keeper.stored_key(connection, stored.data_key)
+            access = await open_(connection, key, owner, "access_token.0", stored.access_sealed, _CHECKING)
+            refresh = None
+            if stored.refresh_sealed is not None:
+                refresh = await open_(connection, key, owner, "refresh_token.0", stored.refresh_sealed, _CHECKING)
         return Grant(access_token=access, refresh_token=refresh, scope=stored.scope or None)
 
     async def _renewed(
@@ -160,7 +169,7 @@ class Verifier:
     ) -> Grant | None:
         """An imported grant with an access token that works, stored before it is used; `None`: handed in already."""
         assert grant.refresh_token is not None
-        match await oauth.refresh(self._outbound, config, grant.refresh_token):
+        match await oauth.refresh(self._outbound, config, grant.refresh_token, row.claimed_account):
             case Unavailable() as unavailable:
                 await self._wait(job, row, unavailable)
             case Refusal() as refusal:
@@ -168,8 +177,7 @@ class Verifier:
             case Grant() as came:
                 owner, kept = owner_of(stored), came.refresh_token or grant.refresh_token
                 async with self._pool.acquire() as connection:
-                    key = await credentials.data_key_by_id(connection, stored.data_key)
-                    assert key is not None
+                    key = await self._keeper.stored_key(connection, stored.data_key)
                     access = await self._keeper.seal(key, owner, "access_token.0", came.access_token)
                     refresh = await self._keeper.seal(key, owner, "refresh_token.0", kept)
                     lifetimes = lifetimes_of(came, config)
@@ -201,8 +209,7 @@ class Verifier:
         """Seals the grant anew, now that it is known whose it is."""
         owner = replace(owner_of(stored), account=account)
         async with self._pool.acquire() as connection:
-            key = await credentials.data_key_by_id(connection, stored.data_key)
-            assert key is not None
+            key = await self._keeper.stored_key(connection, stored.data_key)
             access = await self._keeper.seal(key, owner, "access_token.0", grant.access_token)
             refresh = (
                 await self._keeper.seal(key, owner, "refresh_token.0", grant.refresh_token)

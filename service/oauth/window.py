@@ -1,6 +1,6 @@
 """What the person's window is told about an attempt: values only, for the pages in `service/web`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -72,7 +72,8 @@ class Begun:
     """The button was pressed: send the browser to the provider, and give it the cookie."""
 
     attempt: AttemptId
-    url: str
+    url: str = field(repr=False)
+    """Holds the state."""
     browser: Secret
 
 

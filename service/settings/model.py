@@ -101,8 +101,29 @@ class Http(Section):
 
 
 class Keys(Section):
-    folder: Path = Field(examples=["/etc/regrant/keys"])
-    """The key-encryption keys, one file each, as `regrant keys new` makes them. No key, no start."""
+    folder: Path | None = Field(None, examples=["/etc/regrant/keys"])
+    """The key-encryption keys, one file each, by `regrant keys new`. This or transit_url: no key, no start."""
+    transit_url: Origin | None = Field(None, examples=["https://vault.example.com:8200"])
+    """HashiCorp Vault (or OpenBao), whose transit engine keeps the key instead of the folder."""
+    transit_token_file: Path | None = Field(None, examples=["/vault/secrets/token"])
+    """The file with the token for Vault, as an agent of Vault's keeps it; it is read again for each call."""
+    transit_key: str = Field("regrant", pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """The name of the transit key, which should be regrant's own."""
+    transit_mount: str = Field("transit", pattern=r"^[A-Za-z0-9._-]{1,100}(/[A-Za-z0-9._-]{1,100})*$")
+    """Where the transit engine is mounted."""
+    transit_namespace: str | None = Field(None, examples=["platform/connectors"])
+    """Vault's namespace, where it has some."""
+    transit_ca_file: FilePath | None = Field(None, examples=["/etc/regrant/vault/ca.crt"])
+    """The authority that signed Vault's certificate, as PEM; without it the system's authorities count."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.folder is None) == (self.transit_url is None):
+            found, name = ("neither", "folder") if self.folder is None else ("both", "transit_url")
+            raise wrong(f"exactly one of folder and transit_url is needed, not {found}", name)
+        if self.transit_url is not None and self.transit_token_file is None:
+            raise wrong("transit_url needs it", "transit_token_file")
+        return self
 
 
 class Jwt(Section):
@@ -262,7 +283,13 @@ class Settings(BaseSettings):
 
     def _urls(self) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("http", "public_url"), self.http.public_url
-        for section, name in (("jwt", "jwks_url"), ("web", "host_origin"), ("web", "completion_url")):
+        optional = (
+            ("keys", "transit_url"),
+            ("jwt", "jwks_url"),
+            ("web", "host_origin"),
+            ("web", "completion_url"),
+        )
+        for section, name in optional:
             if (url := getattr(getattr(self, section), name)) is not None:
                 yield (section, name), url
         for name in ("frame_ancestors", "return_urls"):

@@ -3,7 +3,7 @@
 A person's way: a handoff is spent, an authorization request is made, a callback finds its attempt by the state's hash.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -112,7 +112,7 @@ class AttemptRow:
     step: Step
     browser_hash: bytes | None
     context: str | None
-    nonce: str | None
+    nonce: str | None = field(repr=False)
     verifier_sealed: bytes | None
     request_fresh: bool
     """Whether its authorization request is younger than its lifetime, by the database's clock."""
@@ -136,7 +136,7 @@ class Request:
     browser_hash: bytes
     state_hash: bytes
     context: str
-    nonce: str
+    nonce: str = field(repr=False)
     verifier_sealed: bytes
     data_key: int
     lifetime: timedelta

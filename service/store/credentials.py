@@ -16,16 +16,28 @@ from service.store.pool import Connection
 
 DATA_KEY = "select id, wrapped from data_key where connector = $1 and not retired"
 DATA_KEY_BY_ID = "select id, wrapped from data_key where id = $1"
-# Of many who make a connector's first key at once, one wins, and all use that one.
+# Of many who make a connector's first key at once, one wins, and all use that one. Retiring a key-encryption key locks
+# the table against this, so that nothing is wrapped by it afterwards.
 ADD_DATA_KEY = """
-insert into data_key (connector, wrapped) values ($1, $2) on conflict (connector) where not retired do nothing
+insert into data_key (connector, wrapped)
+select $1, $2 where not exists (select from retired_key where number = wrapping_key($2))
+on conflict (connector) where not retired do nothing
 """
+# One that doesn't open makes room for another; it is shredded when nothing names it any more.
+REPLACE_DATA_KEY = "update data_key set retired = true where id = $1 and wrapped = $2"
+# Some others that the same key-encryption key wrapped. Index data_key_number.
+OTHERS_UNDER_ITS_KEY = """
+select id, wrapped from data_key
+where key_number = (select key_number from data_key where id = $1) and id <> $1 and not retired limit 5
+"""
+GIVE_UP_DATA_KEY = "update data_key set retired = true where connector = $1 and not retired"
 
 FIELDS = """
 select k.*, k.access_expires_at - now() as access_left, now() - k.refreshed_at as since_refresh,
     c.connector_id, c.tenant_id, c.provider, c.state as connector_state, c.reason as connector_reason,
-    c.account_name
-from credential k join connector c on c.id = k.connector
+    c.account_name, c.generation as connector_generation, c.account_id as connector_account,
+    d.newest_generation, d.newest_rotation
+from credential k join connector c on c.id = k.connector left join data_key d on d.id = k.data_key
 """
 CANDIDATE = f"{FIELDS} where k.attempt_id = $1 and k.status = 'candidate'"
 RETIRING = f"{FIELDS} where k.attempt_id = $1 and k.status = 'retiring'"
@@ -110,6 +122,10 @@ class CredentialRow:
     refresh_expires_at: datetime | None
     hard_expires_at: datetime | None
     scope: str
+    newest: Generation
+    """The connector's own generation."""
+    is_put_back: bool
+    """Whether the current credential isn't the one that the connector and its data key know of as the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +146,29 @@ async def data_key_by_id(connection: Connection, id_: int) -> DataKey | None:
     return _key(await connection.fetchrow(DATA_KEY_BY_ID, id_))
 
 
-async def add_data_key(connection: Connection, pk: int, wrapped: bytes) -> DataKey:
-    """Keeps a new data key, unless somebody was quicker; returns the one that counts."""
+async def add_data_key(connection: Connection, pk: int, wrapped: bytes) -> DataKey | None:
+    """Keeps a new data key, unless somebody was quicker; returns the one that counts.
+
+    `None` where the key-encryption key that wrapped it is retired.
+    """
     await connection.execute(ADD_DATA_KEY, pk, wrapped)
-    key = await data_key(connection, pk)
-    assert key is not None
-    return key
+    return await data_key(connection, pk)
+
+
+async def replace_data_key(connection: Connection, key: DataKey) -> None:
+    """Makes room for another data key of the same connector, unless this one was wrapped anew meanwhile."""
+    await connection.execute(REPLACE_DATA_KEY, key.id, key.wrapped)
+
+
+async def others_under_its_key(connection: Connection, id_: int) -> list[DataKey]:
+    """Some data keys of others, wrapped by the same key-encryption key."""
+    rows = await connection.fetch(OTHERS_UNDER_ITS_KEY, id_)
+    return [DataKey(row["id"], row["wrapped"]) for row in rows]
+
+
+async def give_up_data_key(connection: Connection, pk: int) -> None:
+    """Seals nothing more under the connector's data key."""
+    await connection.execute(GIVE_UP_DATA_KEY, pk)
 
 
 async def candidate(connection: Connection, attempt: AttemptId) -> CredentialRow | None:
@@ -234,4 +267,18 @@ def known(row: asyncpg.Record) -> CredentialRow:
         refresh_expires_at=row["refresh_expires_at"],
         hard_expires_at=row["hard_expires_at"],
         scope=row["scope"],
+        newest=Generation(row["connector_generation"]),
+        is_put_back=row["status"] == "current" and _is_put_back(row),
+    )
+
+
+def _is_put_back(row: asyncpg.Record) -> bool:
+    known = (row["newest_generation"], row["newest_rotation"])
+    if row["newest_generation"] is None:  # its data key is gone, which is told where it is asked for
+        known = (row["generation"], row["rotation"])
+    mine = (row["generation"], row["rotation"])
+    return (
+        mine != known
+        or row["generation"] != row["connector_generation"]
+        or row["account_id"] != (row["connector_account"] or "")
     )

@@ -20,11 +20,12 @@ READ = """
 with found as (
     select w.place, k.*, k.access_expires_at - now() as access_left, now() - k.refreshed_at as since_refresh,
         c.connector_id, c.tenant_id, c.provider, c.state as connector_state, c.reason as connector_reason,
-        c.account_name, d.wrapped
+        c.account_name, c.generation as connector_generation, c.account_id as connector_account,
+        d.newest_generation, d.newest_rotation, d.wrapped
     from unnest($1::text[], $2::text[]) with ordinality as w (connector_id, tenant_id, place)
     join connector c on c.connector_id = w.connector_id and c.tenant_id = w.tenant_id
     join credential k on k.connector = c.id and k.status = 'current'
-    join data_key d on d.id = k.data_key
+    left join data_key d on d.id = k.data_key
 ),
 served as (
     select a.asker, a.caller, f.place, f.id, f.tenant_id, f.connector_id, f.generation, f.rotation, f.refresh_wanted
@@ -78,7 +79,7 @@ select exists (
 MAY_JUDGE = """
 select exists (
     select from credential
-    where id = $1 and rotation = $2 and status = 'current' and ($3::uuid is null or refresh_lease = $3)
+    where id = $1 and rotation = $2 and status = 'current' and refresh_lease = $3
 )
 """
 # What the provider's API refused isn't served again: it counts as over.
@@ -147,7 +148,8 @@ class Read:
     """A credential that was read for somebody."""
 
     row: CredentialRow
-    key: DataKey
+    key: DataKey | None
+    """The data key that it is sealed with, unless that is gone."""
     is_served: bool
     """Its access token is good for as long as was asked, and the audit row is there."""
 
@@ -165,7 +167,10 @@ async def read(connection: Connection, asked: Sequence[Asked], ended: Sequence[s
         [one.min_ttl for one in asked],
         ended,
     )
-    found = {record["place"]: (known(record), DataKey(record["data_key"], record["wrapped"])) for record in rows}
+    found = {
+        record["place"]: (known(record), DataKey(record["data_key"], record["wrapped"]) if record["wrapped"] else None)
+        for record in rows
+    }
     served = {asker for record in rows for asker in record["served"] or ()}
     answers: list[Read | None] = []
     for asker, one in enumerate(asked, start=1):
@@ -188,8 +193,8 @@ async def unchanged(connection: Connection, row: CredentialRow, ended: Sequence[
     return same
 
 
-async def may_judge(connection: Connection, row: CredentialRow, lease: UUID | None) -> bool:
-    """Whether the credential is still this one, and the lease (if any) still the caller's."""
+async def may_judge(connection: Connection, row: CredentialRow, lease: UUID) -> bool:
+    """Whether the credential is still this one, and the lease still the caller's."""
     may: bool = await connection.fetchval(MAY_JUDGE, row.id, row.rotation, lease)
     return may
 

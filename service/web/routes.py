@@ -23,6 +23,7 @@ from schemas.secret import Secret
 from service.engine.submission import Busy
 from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store.pool import TRANSIENT
+from service.vault.keys import NoKey
 from service.web.browser import Browser
 from service.web.catalogue import Texts
 from service.web.pages import RETRY_S, Form, Pages, asset
@@ -81,8 +82,8 @@ def build_web(
     app.router.add_get("/help/problems/{code}", window.problem_help)
 
 
-# What the database's absence and a full queue have in common: the same request may succeed in a moment.
-_PASSING: tuple[type[BaseException], ...] = (*TRANSIENT, Busy)
+# What the absence of the database or of a key and a full queue have in common: the same request may succeed soon.
+_PASSING: tuple[type[BaseException], ...] = (*TRANSIENT, Busy, NoKey)
 
 
 @dataclass(frozen=True)

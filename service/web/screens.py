@@ -248,6 +248,7 @@ _LINES = (
 )
 _STOPPED_AT = {
     Reason.WRONG_ACCOUNT: "company",
+    Reason.SEVERAL_ACCOUNTS: "company",
     Reason.NEEDS_ADMIN: "permission",
     Reason.SCOPE_MISSING: "permission",
 }

@@ -18,7 +18,8 @@ from statemachine import Connector, decide
 from statemachine.inputs import StartReauth, SyncFailed
 
 ANSWERS: list[Mapping[str, Any]] = yaml.safe_load(Path(__file__).with_name("provider_answers.yaml").read_text())
-QUICKBOOKS = load_descriptions()[ProviderId("quickbooks-online")]
+DESCRIPTIONS = load_descriptions()
+QUICKBOOKS = "quickbooks-online"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 REASONS_OF = {
     verdict: sorted({Reason(a["reason"]) for a in ANSWERS if a["verdict"] == verdict})
@@ -39,12 +40,14 @@ def wants_to_sign_in(connector: Connector) -> Any:
 
 def test_p03_the_corpus_has_at_least_120_answers_and_every_verdict() -> None:
     assert len({answer["name"] for answer in ANSWERS}) == len(ANSWERS) >= 120
+    assert {answer.get("provider", QUICKBOOKS) for answer in ANSWERS} == set(DESCRIPTIONS)
     assert set(REASONS_OF) == {"transient", "dead_grant", "needs_admin", "account_problem", "our_config"}
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer["name"])
 def test_p03_each_answer_gets_the_verdict_written_beside_it(answer: Mapping[str, Any]) -> None:
-    verdict = judge(QUICKBOOKS, answer["at"], answer["status"], answer["body"])
+    description = DESCRIPTIONS[ProviderId(answer.get("provider", QUICKBOOKS))]
+    verdict = judge(description, answer["at"], answer["status"], answer["body"])
     assert (verdict.verdict, verdict.reason) == (answer["verdict"], answer["reason"])
 
 

@@ -28,6 +28,7 @@ from service.demo.person import Person, Screen
 from service.demo.simulator import Simulator
 from service.demo.simulator.seed import OLIVIA, PASSWORD
 from service.settings import load
+from tests import markers
 from tests.faults.victims import Order, Template, Victim
 from tests.loop import Topics
 
@@ -320,7 +321,8 @@ async def database_on(server: str) -> AsyncIterator[str]:
     admin = await asyncpg.connect(server)
     try:
         await admin.execute(f"create database {name}")
-        yield re.sub(r"/[^/]*$", f"/{name}", server)
+        yield (dsn := re.sub(r"/[^/]*$", f"/{name}", server))
+        await markers.look_into(dsn)
         await admin.execute(f"drop database {name} with (force)")
     finally:
         await admin.close()

@@ -39,6 +39,7 @@ PATHS = (
             "reading",
             "refresh",
             "retire",
+            "token_claims",
             "tokens",
             "verification",
             "verify",

@@ -63,12 +63,14 @@ def test_every_setting_that_is_left_out_is_named_with_what_it_is_and_an_example(
     complete: Environ, refusal: Callable[..., str]
 ) -> None:
     required = [v for v in variables() if v.required and "<PROVIDER>" not in v.name]
-    assert len(required) == 7
+    assert len(required) == 6
     for variable in required:
         text = refusal(without=variable.name)
         assert text.startswith(variable.name)
         assert "is missing" in text
         assert f"{variable.name}={variable.example}" in text
+    text = refusal(without="REGRANT_KEYS__FOLDER")
+    assert text.startswith("REGRANT_KEYS__FOLDER is wrong: exactly one of folder and transit_url is needed")
     with pytest.raises(SettingsError, match=r"and look at REGRANT_KAFKA__BOOTSTRAP, REGRANT_HTTP__PUBLIC_URL"):
         load({})
 
@@ -84,6 +86,8 @@ def test_every_setting_that_is_left_out_is_named_with_what_it_is_and_an_example(
         ("REGRANT_KAFKA__SECURITY", "TLS", "SASL_SSL"),
         ("REGRANT_KAFKA__PASSWORD", PLANTED, "PLAINTEXT uses none"),
         ("REGRANT_PROVIDER_FOLDERS", "/nowhere", "does not point to a directory"),
+        ("REGRANT_KEYS__TRANSIT_URL", "https://vault.example.com", "exactly one of"),
+        ("REGRANT_KEYS__TRANSIT_KEY", "../sys/seal", "match"),
         ("REGRANT_JWT__JWKS_URL", "https://app.example.com/jwks", "exactly one of"),
         ("REGRANT_HTTP__PUBLIC_URL", "http://connect.example.com", "must be https"),
         ("REGRANT_HTTP__PUBLIC_URL", "http://127.0.0.1:8080", "REGRANT_DEVELOPMENT=true"),

@@ -49,10 +49,12 @@ volumes:
             items: [{key: {{ $provider.key | default "client_secret" }}, path: providers/{{ $id }}}]
         {{- end }}
         {{- end }}
+  {{- with .Values.secrets.keys.existingSecret }}
   - name: keys
     secret:
-      secretName: {{ .Values.secrets.keys.existingSecret }}
+      secretName: {{ . }}
       defaultMode: 0440
+  {{- end }}
 {{- end }}
 
 {{- define "regrant.container" -}}
@@ -67,7 +69,9 @@ env:
   - {name: REGRANT_HTTP__HOST, value: 0.0.0.0}
   - {name: REGRANT_HTTP__PORT, value: "8080"}
   - {name: REGRANT_DATABASE__DSN_FILE, value: /etc/regrant/secrets/database/dsn}
+  {{- if .Values.secrets.keys.existingSecret }}
   - {name: REGRANT_KEYS__FOLDER, value: /etc/regrant/keys}
+  {{- end }}
   {{- with .Values.secrets }}
   {{- if .kafka.existingSecret }}
   - {name: REGRANT_KAFKA__PASSWORD_FILE, value: /etc/regrant/secrets/kafka/password}
@@ -84,5 +88,7 @@ volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: config, mountPath: /etc/regrant/config, readOnly: true}
   - {name: secrets, mountPath: /etc/regrant/secrets, readOnly: true}
+  {{- if .Values.secrets.keys.existingSecret }}
   - {name: keys, mountPath: /etc/regrant/keys, readOnly: true}
+  {{- end }}
 {{- end }}

@@ -1,10 +1,10 @@
-"""The provider simulator: plays Intuit QuickBooks Online on three hosts. It is the outside world.
+"""The provider simulator: plays Intuit QuickBooks Online by heart, or any provider from its description, on 3 hosts.
 
-It knows nothing of regrant and imports nothing of it; `/_sim` on its accounts host steers it (unauthenticated:
-for loopback and closed test networks only).
+It is the outside world, and knows nothing of regrant but what a provider's description says; `/_sim` on its accounts
+host steers it (unauthenticated: for loopback and closed test networks only).
 """
 
+from service.demo.simulator.addresses import Addresses
 from service.demo.simulator.server import Simulator
-from service.demo.simulator.state import Addresses
 
 __all__ = ["Addresses", "Simulator"]

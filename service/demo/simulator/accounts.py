@@ -28,10 +28,16 @@ def accounts_app(state: State) -> web.Application:
     app = web.Application(middlewares=[front(Host.ACCOUNTS)], client_max_size=64 * 1024)
     app[STATE] = state
     add = app.router
-    add.add_get("/connect/oauth2", authorize, name="authorize")
+    paths = state.play.authorization_paths if state.play else ("/connect/oauth2",)
+    for number, path in enumerate(paths):
+        add.add_get(path, authorize, name="authorize" if number == 0 else "authorize_account")
     add.add_get("/sign-in/{visit}", show, name="sign_in")
     add.add_post("/sign-in/{visit}", submit, name="sign_in_step")
     add.add_get("/assets/pages.css", stylesheet, name="assets")
+    if state.play:
+        if state.play.jwks_path is not None:
+            add.add_get(state.play.jwks_path, jwks, name="jwks")
+        return app
     add.add_get("/v1/openid_connect/userinfo", userinfo, name="userinfo")
     add.add_get("/op/v1/jwks", jwks, name="jwks")
     add.add_get("/.well-known/{document:openid(_sandbox)?_configuration/?}", discovery, name="discovery")
@@ -54,8 +60,10 @@ async def authorize(request: web.Request) -> web.Response:
         return _not_connected(world, "The response_type query parameter value is invalid.")
     if not asked.get("state"):
         return _not_connected(world, "The state query parameter is missing.")
-    scopes = frozenset(asked.get("scope", "").split())
-    if not scopes or not scopes <= SCOPES:
+    if state.play and (missing := state.play.missing_parameter(asked)):
+        return _not_connected(world, f"The {missing} query parameter is missing.")
+    scopes = frozenset(asked.get("scope", "").replace(state.play.separator if state.play else " ", " ").split())
+    if not scopes or not scopes <= (state.play.scopes if state.play else SCOPES):
         return _redirect(redirect_uri, error="invalid_scope", state=asked["state"])
     if "code_challenge" in asked and asked.get("code_challenge_method") != "S256":
         return _redirect(redirect_uri, error="invalid_request", state=asked["state"])
@@ -104,9 +112,11 @@ async def submit(request: web.Request) -> web.Response:
         visit.step, visit.email, visit.realm = Step.EMAIL, "", ""
     elif form.get("action") == "cancel" and visit.step in (Step.COMPANY, Step.CONSENT):
         visit.step = Step.DONE
-        return _redirect(visit.request.redirect_uri, error="access_denied", state=visit.request.state)
+        refused = {"error": "access_denied", "state": visit.request.state}
+        play = request.app[STATE].play
+        return _redirect(visit.request.redirect_uri, **(play.signed(world, refused) if play else refused))
     elif visit.step is Step.CONSENT:
-        return _connect(world, visit)
+        return _connect(request.app[STATE], visit)
     else:
         _advance(world, visit, form)
     return _to_page(visit)
@@ -159,7 +169,8 @@ def _company_chosen(world: World, visit: Visit, realm: str) -> None:
     visit.step = Step.CONSENT if world.may_authorise(user, realm) else Step.REFUSED
 
 
-def _connect(world: World, visit: Visit) -> web.Response:
+def _connect(state: State, visit: Visit) -> web.Response:
+    world = state.world
     user = world.user_by_email(visit.email)
     if user is None or not world.may_authorise(user, visit.realm):
         visit.step = Step.REFUSED  # the role went while the page was open
@@ -175,7 +186,10 @@ def _connect(world: World, visit: Visit) -> web.Response:
         nonce=asked.nonce,
         realm_claim=asked.realm_claim,
     )
-    return _redirect(asked.redirect_uri, code=code, state=asked.state, realmId=visit.realm)
+    answer = {"code": code, "state": asked.state}
+    if state.play:
+        return _redirect(asked.redirect_uri, **state.play.callback(world, answer, visit.realm))
+    return _redirect(asked.redirect_uri, **answer, realmId=visit.realm)
 
 
 async def userinfo(request: web.Request) -> web.Response:

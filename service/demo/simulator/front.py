@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from schemas.reasons import Reason
 from service.demo.simulator import intuit_errors
 from service.demo.simulator.faults import Fault, FaultKind, Host
 from service.demo.simulator.intuit_errors import ApiFault, TokenError, TokenRefused
@@ -37,11 +38,11 @@ def front(host: Host) -> Middleware:
         status: int | None = None
         try:
             response = await _serve(state, host, entry, request, handler)
-            response.headers["intuit_tid"] = entry.intuit_tid
+            response.headers[_id_header(state)] = entry.intuit_tid
             status = response.status
             return response
         except web.HTTPException as refusal:
-            refusal.headers["intuit_tid"] = entry.intuit_tid
+            refusal.headers[_id_header(state)] = entry.intuit_tid
             status = refusal.status
             raise
         finally:
@@ -49,6 +50,10 @@ def front(host: Host) -> Middleware:
             state.journal.answered(entry, None if cut else status)
 
     return middleware
+
+
+def _id_header(state: State) -> str:
+    return state.play.request_id_header if state.play else "intuit_tid"
 
 
 async def _enter(state: State, host: Host, request: web.Request) -> Entry:
@@ -103,6 +108,9 @@ async def _serve(state: State, host: Host, entry: Entry, request: web.Request, h
             case FaultKind.BODY:
                 return web.Response(text=fault.body, status=fault.status or 200, content_type=fault.content_type)
             case FaultKind.CLIENT_SECRET:
+                if state.play:
+                    refused_with, body = state.play.refusal("token", Reason.CLIENT_REJECTED)
+                    return web.json_response(body, status=refused_with)
                 return token_refusal(request, TokenRefused(TokenError.INVALID_CLIENT))
             case FaultKind.STATUS:
                 return _status_answer(host, fault, request)
@@ -132,7 +140,10 @@ def _edited(response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
 
 def _status_answer(host: Host, fault: Fault, request: web.Request) -> web.Response:
     status = fault.status or 503
-    if host is Host.API:
+    play = request.app[STATE].play
+    if play:
+        response = web.json_response(play.unwell(), status=status)
+    elif host is Host.API:
         problem = intuit_errors.throttled() if status == 429 else intuit_errors.system_failure(status)
         response = api_refusal(request, problem)
     elif host is Host.OAUTH:

@@ -38,6 +38,7 @@ class GrantSettings:
     rotation_interval: timedelta = timedelta(hours=24)  # 0: a new value at every refresh
     previous_token_life: timedelta = timedelta(hours=24)  # 0: dead as soon as there is a newer one
     revoke_scope: RevokeScope = RevokeScope.ACCOUNT
+    max_live_grants: int | None = None  # of one person for one account: one more ends the oldest
     reuse_detection: bool = False  # a refresh token that is over, presented again, kills its grant (RFC 9700 4.14.2)
 
 
@@ -103,7 +104,8 @@ class Grants:
 
     def __init__(self, clock: Clock, mint: Mint, settings: GrantSettings) -> None:
         self._clock = clock
-        self._mint = mint
+        self.mint = mint
+        self.access_token_of: Callable[[Grant], str] = lambda _grant: f"eyJhbGciOiJkaXIi.{mint()}"
         self.settings = settings
         self.all: list[Grant] = []
         self._codes: dict[str, Code] = {}
@@ -125,7 +127,7 @@ class Grants:
         grant = Grant(len(self.all) + 1, realm, sub, scopes, now)
         self.all.append(grant)
         code = Code(
-            value=f"XAB1{self._mint()}",
+            value=f"XAB1{self.mint()}",
             redirect_uri=redirect_uri,
             code_challenge=code_challenge,
             nonce=nonce,
@@ -164,6 +166,7 @@ class Grants:
         ):
             raise TokenRefused(TokenError.INVALID_GRANT)
         code.used = True
+        self._end_the_oldest(code.grant)
         return self._answer(code.grant, now, code)
 
     def refresh(self, value: str) -> IssuedTokens:
@@ -243,7 +246,7 @@ class Grants:
         if grant.refresh is None:
             self._rotate(grant, now)
         assert grant.refresh is not None
-        access_token = f"eyJhbGciOiJkaXIi.{self._mint()}"
+        access_token = self.access_token_of(grant)
         grant.access[access_token] = now + self.settings.access_token_life
         self._by_token[access_token] = grant
         return IssuedTokens(
@@ -256,11 +259,19 @@ class Grants:
             code=code,
         )
 
+    def _end_the_oldest(self, new: Grant) -> None:
+        most = self.settings.max_live_grants
+        if most is None:
+            return
+        mine = [grant for grant in self.live(new.realm) if grant.sub == new.sub and (grant.refresh or grant is new)]
+        for grant in mine[:-most]:
+            grant.state = GrantState.REVOKED
+
     def _rotate(self, grant: Grant, now: datetime) -> None:
         grant.previous = grant.refresh
         if grant.previous is not None:
             grant.previous.dies_at = min(grant.previous.dies_at, now + self.settings.previous_token_life)
-        value = f"RT1-{self._mint()}"
+        value = f"RT1-{self.mint()}"
         grant.refresh = RefreshToken(value, now, now + self.settings.refresh_token_life)
         self._by_token[value] = grant
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from joserfc import jwt
@@ -22,8 +23,11 @@ class IdTokenSigner:
     def jwks(self) -> dict[str, Any]:  # Any: a JWK set is free JSON
         return {"keys": [self._key.as_dict(private=False)]}
 
-    def sign(self, world: World, tokens: IssuedTokens, issuer: str) -> str:
-        """The ID token for an exchanged code. `aud` is a list, as Intuit's own client expects."""
+    def sign(self, world: World, tokens: IssuedTokens, issuer: str, described: Mapping[str, Any] | None = None) -> str:
+        """The ID token for an exchanged code. `aud` is a list, as Intuit's own client expects.
+
+        `described` are the claims of a provider that is played from its description, instead of Intuit's own.
+        """
         code = tokens.code
         assert code is not None, "Intuit gives an ID token with the code's exchange only"
         now = int(world.clock().timestamp())
@@ -37,6 +41,8 @@ class IdTokenSigner:
         }
         if code.nonce is not None:
             claims["nonce"] = code.nonce
-        if code.realm_claim:
+        if described is not None:
+            claims |= described
+        elif code.realm_claim:
             claims[world.settings.realm_claim_name] = tokens.grant.realm
         return jwt.encode({"alg": "RS256", "kid": KEY_ID}, claims, self._key)

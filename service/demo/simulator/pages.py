@@ -45,6 +45,7 @@ def page_of(world: World, visit: Visit, status: int = 200) -> web.Response:
     user = world.user_by_email(visit.email)
     company = world.companies.get(visit.realm)
     html = _templates.get_template(f"{visit.step}.html").render(
+        **_brand(world),
         step=visit.step.value,
         action=f"/sign-in/{visit.id}",
         app_name=world.client.name,
@@ -53,16 +54,23 @@ def page_of(world: World, visit: Visit, status: int = 200) -> web.Response:
         user_name=user.name if user else "",
         company_name=company.name if company else "",
         companies=world.companies_for(user, visit.request.scopes) if user and visit.step is Step.COMPANY else [],
-        permissions=[words for scope, words in _SCOPE_WORDS.items() if scope in visit.request.scopes],
+        permissions=[
+            *(words for scope, words in _SCOPE_WORDS.items() if scope in visit.request.scopes),
+            *sorted(visit.request.scopes - _SCOPE_WORDS.keys()),
+        ],
         hints=[person for person in world.users.values() if person.hint] if world.settings.show_hints else [],
     )
     return web.Response(text=html, status=status, content_type="text/html", headers=HEADERS)
 
 
+def _brand(world: World) -> dict[str, str]:
+    return {"brand": world.settings.brand, "product": world.settings.product}
+
+
 def problem_page(world: World, heading: str, text: str, status: int) -> web.Response:
     """A page that leads nowhere: the authorization request itself was wrong, or the visit is over."""
     html = _templates.get_template("problem.html").render(
-        step="problem", app_name=world.client.name, heading=heading, text=text
+        **_brand(world), step="problem", app_name=world.client.name, heading=heading, text=text
     )
     return web.Response(text=html, status=status, content_type="text/html", headers=HEADERS)
 

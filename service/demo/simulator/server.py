@@ -10,16 +10,19 @@ from types import TracebackType
 from aiohttp import web
 
 from service.demo.simulator.accounts import accounts_app
+from service.demo.simulator.addresses import Addresses
 from service.demo.simulator.api import api_app
 from service.demo.simulator.clock import AdjustableClock
 from service.demo.simulator.control import control_app
+from service.demo.simulator.described import described_api_app, described_oauth_app
 from service.demo.simulator.faults import Faults, Host
 from service.demo.simulator.grants import Mint
 from service.demo.simulator.id_token import IdTokenSigner
 from service.demo.simulator.journal import Journal
 from service.demo.simulator.oauth import oauth_app
+from service.demo.simulator.play import Play
 from service.demo.simulator.seed import seed as drivewell
-from service.demo.simulator.state import Addresses, State
+from service.demo.simulator.state import State
 from service.demo.simulator.visits import Visits
 from service.demo.simulator.world import Client, World, WorldSettings
 
@@ -33,7 +36,9 @@ class Simulator:
     `world`, `faults`, `journal` and `clock` are what tests take hold of; the control API does the same by HTTP.
     """
 
-    def __init__(self, build_world: Callable[[], World], clock: AdjustableClock, bind: str) -> None:
+    def __init__(
+        self, build_world: Callable[[], World], clock: AdjustableClock, bind: str, play: Play | None = None
+    ) -> None:
         self._build_world = build_world
         self._bind = bind
         self._ports: dict[Host, int] = {}
@@ -51,6 +56,7 @@ class Simulator:
             signer=IdTokenSigner(),
             visits=Visits(),
             addresses=Addresses("", "", ""),
+            play=play,
         )
 
     @classmethod
@@ -60,23 +66,26 @@ class Simulator:
         ports: tuple[int, int, int] = (0, 0, 0),
         *,
         client: Client | None = None,
-        seed: Callable[[World], None] = drivewell,
-        settings: Callable[[], WorldSettings] = WorldSettings,
+        play: Play | None = None,
+        seed: Callable[[World], None] | None = None,
+        settings: Callable[[], WorldSettings] | None = None,
         clock: AdjustableClock | None = None,
         mint: Mint = lambda: secrets.token_urlsafe(48),
     ) -> Simulator:
         """Listen on `ports` (accounts, oauth, api; 0: any free one). OSError if one is taken.
 
-        The registered client outlives a reset; `seed` and `settings` make the world anew at each.
+        The registered client outlives a reset; `seed` and `settings` make the world anew at each. With `play`, another
+        provider than Intuit, from its description.
         """
         known_client, time = client or Client(), clock or AdjustableClock()
 
         def build_world() -> World:
-            world = World(clock=time, client=known_client, settings=settings(), mint=mint)
-            seed(world)
+            made = settings or (play.world_settings if play else WorldSettings)
+            world = World(clock=time, client=known_client, settings=made(), mint=mint)
+            (seed or (play.seed if play else drivewell))(world)
             return world
 
-        simulator = cls(build_world, time, host)
+        simulator = cls(build_world, time, host, play)
         simulator._ports = dict(zip(Host, ports, strict=True))
         try:
             for each in Host:
@@ -173,6 +182,6 @@ class Simulator:
                 app.add_subapp("/_sim", control_app(self._state, self))
                 return app
             case Host.OAUTH:
-                return oauth_app(self._state)
+                return described_oauth_app(self._state) if self._state.play else oauth_app(self._state)
             case Host.API:
-                return api_app(self._state)
+                return described_api_app(self._state) if self._state.play else api_app(self._state)

@@ -6,25 +6,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from service.demo.simulator.addresses import Addresses
 from service.demo.simulator.clock import AdjustableClock
 from service.demo.simulator.faults import Faults
 from service.demo.simulator.id_token import IdTokenSigner
 from service.demo.simulator.journal import Entry, Journal
+from service.demo.simulator.play import Play
 from service.demo.simulator.visits import Visits
 from service.demo.simulator.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Base addresses of the three hosts, without a slash at the end."""
-
-    accounts: str
-    oauth: str
-    api: str
-
-    @property
-    def issuer(self) -> str:
-        return f"{self.accounts}/op/v1"
 
 
 @dataclass(slots=True)
@@ -36,6 +25,8 @@ class State:
     signer: IdTokenSigner
     visits: Visits
     addresses: Addresses
+    play: Play | None = None
+    """The provider that is played from its description; none: Intuit, by heart."""
 
 
 STATE = web.AppKey("state", State)

@@ -103,6 +103,9 @@ class WorldSettings:
     faults_with_http_200: bool = False  # service faults come with 200, as some do
     realm_claim_name: str = "realmid"  # so in discovery; "realmId" in Intuit's guides
     show_hints: bool = True
+    brand: str = "Intuit"  # on the pages
+    product: str = "QuickBooks"  # what is connected
+    ticked_beside: tuple[str, ...] = ()  # companies that a consent adds beside the one that was chosen
     grants: GrantSettings = field(default_factory=GrantSettings)
 
 

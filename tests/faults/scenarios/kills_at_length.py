@@ -1,4 +1,4 @@
-"""R2, R7, R9, R10 and R13 at full size, as far as the time allows: what the soak runs. Each raises `Violation`.
+"""R2, R7, R9, R10, R13 and S36 at full size, as far as the time allows: what the soak runs. Each raises `Violation`.
 
 Each takes a PostgreSQL server's address (it makes databases of its own there), a broker's, a seed, and its seconds.
 """
@@ -18,6 +18,7 @@ from tests.faults.scenarios.r07_repeats import repeated_and_shuffled
 from tests.faults.scenarios.r09_shutdown import stop_under_load
 from tests.faults.scenarios.r10_poison import poison_among_good, waited
 from tests.faults.scenarios.r13_refresh import refreshes_under_kills
+from tests.faults.scenarios.s36_rewrap import rewrapped_under_load
 from tests.faults.stage import Say, Violation
 from tests.loop import Loop, running_loop
 
@@ -29,6 +30,7 @@ GOOD_RECORDS, GOOD_A_PART = 200_000, 20_000
 POISON = 0.01
 REFRESHES, REFRESHES_A_PART = 20_000, 2_000
 PACE, PACED = 500, 5_000
+DATA_KEYS, KILLED_IN_BETWEEN = 100_000, 8
 
 
 async def r02(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
@@ -112,7 +114,18 @@ async def r13(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say
         refreshes, part = refreshes + told.refreshes, part + 1
 
 
-ALL: tuple[AtLength, ...] = (r02, r07, r09, r10, r13)
+async def s36(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
+    """S36: a hundred thousand data keys come under a new key while tokens are refreshed, over kills in between."""
+    async with _loop(server, bootstrap) as loop:
+        told = await rewrapped_under_load(loop, data_keys=DATA_KEYS, kills=KILLED_IN_BETWEEN)
+    _nothing_wrong("the change of keys was noticed", told.wrong)
+    say(
+        f"{told.data_keys} data keys wrapped anew over {told.kills} kills; {told.refreshes} refreshes meanwhile, none "
+        f"failed, the slowest took {told.slowest_s:.2f} s"
+    )
+
+
+ALL: tuple[AtLength, ...] = (r02, r07, r09, r10, r13, s36)
 
 
 def _nothing_wrong(what: str, wrong: Sequence[str]) -> None:
