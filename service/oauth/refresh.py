@@ -26,7 +26,7 @@ from service.oauth import grant as oauth
 from service.oauth.circuit import Circuit
 from service.oauth.description import ProviderConfig, Providers
 from service.oauth.grant import Grant, Refusal, Unavailable
-from service.oauth.keeper import Keeper, found_broken, owner_of
+from service.oauth.keeper import Access, Keeper, found_broken, owner_of
 from service.oauth.outbound import Outbound
 from service.oauth.verify import refreshed_lifetimes_of
 from service.store import credentials, tokens
@@ -48,6 +48,8 @@ AT_ONCE = 32
 TICK_S = 1.0
 STORE_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 10.0)
 """How often, and for how long, a database that is away is waited for with a new token in hand."""
+
+_REFRESHING = Access("regrant", "refresh")
 
 ENDED: Sequence[str] = [reason.value for reason in Reason if reason.offers_login]
 """A dead verdict stops every further call, also while somebody is on their way to sign in."""
@@ -178,12 +180,14 @@ class Refresher:
             return await self._reject(row, lease, Reason.TOKEN_REFUSED, actor)
         async with self._pool.acquire() as connection:
             key = await self._keeper.stored_key(connection, row.data_key)
-            await _audit(connection, row, "token_refresh", interrupted=lease.interrupted)
-        sent = await self._keeper.open(key, owner_of(row), f"refresh_token.{row.rotation}", row.refresh_sealed)
-        result = await self._ask(row, config, sent)
+            kind = f"refresh_token.{row.rotation}"
+            sent = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, _REFRESHING)
+            if lease.interrupted:
+                await _audit(connection, row, "refresh_taken_over")
+        result = await self._ask(config, row, sent)
         if isinstance(result, Refusal) and (former := await self._former(row, key, config, result, sent)) is not None:
             log.warning("former_refresh_token_tried", connector=row.connector, rotation=row.rotation)
-            sent, result = former, await self._ask(row, config, former)
+            sent, result = former, await self._ask(config, row, former)
         match result:
             case Grant() as grant:
                 await self._store(row, lease, key, config, grant, sent)
@@ -202,7 +206,7 @@ class Refresher:
                 return Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, pause)
 
     async def _ask(
-        self, row: CredentialRow, config: ProviderConfig, token: Secret
+        self, config: ProviderConfig, row: CredentialRow, token: Secret
     ) -> Grant | Refusal | Unavailable | timedelta:
         """One token request; how long to wait where the circuit allows none."""
         circuit = self._circuits[config.description.id]
@@ -229,7 +233,8 @@ class Refresher:
         if not refusal.reason.offers_login or is_late or row.previous_sealed is None:
             return None
         kind = f"refresh_token.{row.rotation - 1}"
-        former = await self._keeper.open(key, owner_of(row), kind, row.previous_sealed)
+        async with self._pool.acquire() as connection:
+            former = await self._keeper.opened(connection, key, owner_of(row), kind, row.previous_sealed, _REFRESHING)
         return former if former != sent else None
 
     async def _store(
@@ -277,14 +282,14 @@ class Refresher:
     async def _reject(
         self,
         row: CredentialRow,
-        lease: RefreshLease | None,
+        lease: RefreshLease,
         reason: Reason,
         actor: Actor,
         evidence: Evidence | None = None,
     ) -> Denied | None:
         """The credential can't be used, unless somebody has rotated or replaced it since, or is just at it (S32)."""
         async with self._pool.acquire() as connection:
-            if not await tokens.may_judge(connection, row, lease.token if lease else None):
+            if not await tokens.may_judge(connection, row, lease.token):
                 return None
         rejected = RefreshRejected(connector=row.connector, generation=row.generation, reason=reason)
         receipt = await self._engine.submit(Submission(input=rejected, actor=actor, evidence=evidence))
@@ -298,9 +303,9 @@ class Refresher:
         """A grant died after a refresh that was interrupted: the window that no client can close (S33)."""
         log.error("grant_lost_in_the_window", connector=row.connector, rotation=row.rotation)
         async with self._pool.acquire() as connection:
-            await _audit(connection, row, "grant_lost_in_window", interrupted=True)
+            await _audit(connection, row, "grant_lost_in_window")
 
 
-async def _audit(connection: Connection, row: CredentialRow, what: str, *, interrupted: bool) -> None:
-    detail = {"generation": row.generation, "rotation": row.rotation, "interrupted": interrupted}
+async def _audit(connection: Connection, row: CredentialRow, what: str) -> None:
+    detail = {"generation": row.generation, "rotation": row.rotation}
     await credentials.audit(connection, what, row.tenant, row.connector, "regrant", orjson.dumps(detail).decode())

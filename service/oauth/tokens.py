@@ -14,10 +14,12 @@ from schemas import api
 from schemas.ids import ConnectorId, Generation, TenantId
 from schemas.reasons import Reason
 from schemas.records import Account
+from schemas.secret import Secret
 from service.oauth.keeper import Keeper, owner_of
 from service.oauth.reading import Reader
 from service.oauth.refresh import ENDED, LATER, WAIT, Denied, NoToken, Refresher
 from service.store import credentials, tokens
+from service.store.credentials import CredentialRow
 from service.store.pool import Pool
 from service.store.tokens import Asked, Read
 from service.vault.keys import SealBroken
@@ -63,9 +65,9 @@ class Tokens:
             read = await self._reader.read(Asked(connector, tenant, min_ttl, caller))
             if read is None:
                 return Denied(NoToken.NOT_CONNECTED)
-            if read.is_served:
+            if read.is_served or (read.row.is_put_back and not _is_ended(read.row)):
                 return await self._opened(read)
-            if read.row.reason is not None and read.row.reason.offers_login:
+            if _is_ended(read.row):
                 return Denied(NoToken.NEEDS_REAUTHORISATION, read.row.reason)
             if is_refused and read.row.rotation > 0 and read.row.since_refresh < NEW:
                 # Refreshing doesn't help: the next sync tells why, and a caller that goes on refusing causes no storm.
@@ -81,9 +83,7 @@ class Tokens:
     async def _opened(self, read: Read) -> api.AccessToken | Denied:
         row = read.row
         try:
-            if read.key is None:
-                raise SealBroken(f"data key {row.data_key} is gone")
-            token = await self._keeper.open(read.key, owner_of(row), f"access_token.{row.rotation}", row.access_sealed)
+            token = await self._access_token(read)
         except SealBroken as broken:
             return await self._refresher.broken(row, broken)
         return api.AccessToken(
@@ -95,6 +95,19 @@ class Tokens:
             provider=row.provider,
         )
 
+    async def _access_token(self, read: Read) -> Secret:
+        """The token, whose audit row is there. Raises `SealBroken`, or `NoKey` where it isn't the row that is wrong."""
+        row, kind = read.row, f"access_token.{read.row.rotation}"
+        owner = owner_of(row)
+        if read.key is not None:
+            try:
+                return await self._keeper.open(read.key, owner, kind, row.access_sealed)
+            except SealBroken:
+                pass  # whose fault it is, the keeper finds out
+        async with self._pool.acquire() as connection:
+            key = await self._keeper.stored_key(connection, row.data_key)
+        return await self._keeper.open(key, owner, kind, row.access_sealed)
+
     async def _end(self, tenant: TenantId, connector: ConnectorId, refused: RefusedToken, caller: str) -> bool:
         """The provider's API refused a token: it counts as over, if it is still the one that would be served."""
         async with self._pool.acquire() as connection:
@@ -103,3 +116,8 @@ class Tokens:
                 detail = orjson.dumps({"generation": refused.generation, "rotation": refused.rotation}).decode()
                 await credentials.audit(connection, "token_refused", tenant, connector, caller, detail)
         return is_ended
+
+
+def _is_ended(row: CredentialRow) -> bool:
+    """Whether a person is asked to sign in: a dead verdict stops everything."""
+    return row.reason is not None and row.reason.offers_login

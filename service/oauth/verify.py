@@ -170,7 +170,7 @@ class Verifier:
     ) -> Grant | None:
         """An imported grant with an access token that works, stored before it is used; `None`: handed in already."""
         assert grant.refresh_token is not None
-        match await oauth.refresh(self._outbound, config, grant.refresh_token):
+        match await oauth.refresh(self._outbound, config, grant.refresh_token, row.claimed_account):
             case Unavailable() as unavailable:
                 await self._wait(job, row, unavailable)
             case Refusal() as refusal:

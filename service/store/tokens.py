@@ -81,7 +81,7 @@ select exists (
 MAY_JUDGE = """
 select exists (
     select from credential
-    where id = $1 and rotation = $2 and status = 'current' and ($3::uuid is null or refresh_lease = $3)
+    where id = $1 and rotation = $2 and status = 'current' and refresh_lease = $3
 )
 """
 # What the provider's API refused isn't served again: it counts as over.
@@ -196,8 +196,8 @@ async def unchanged(connection: Connection, row: CredentialRow, ended: Sequence[
     return same
 
 
-async def may_judge(connection: Connection, row: CredentialRow, lease: UUID | None) -> bool:
-    """Whether the credential is still this one, and the lease (if any) still the caller's."""
+async def may_judge(connection: Connection, row: CredentialRow, lease: UUID) -> bool:
+    """Whether the credential is still this one, and the lease still the caller's."""
     may: bool = await connection.fetchval(MAY_JUDGE, row.id, row.rotation, lease)
     return may
 

@@ -15,6 +15,34 @@ NEVER = {
     "service/kafka/consume.py: Consumer._positions: await self._engine.store.position": (
         "asked by a consumer without any partition; the one of a lane has them all"
     ),
+    **{
+        f"service/oauth/refresh.py: Refresher.{point}": why
+        for why, points in {
+            "a lane has one replica": (
+                "_fly: await asyncio.sleep",
+                "_store: await tokens.rotation_under_lease",
+                "_store: enter self._pool.acquire",
+                "_store: exit self._pool.acquire",
+            ),
+            "the database is never cut amidst a refresh": ("_store: await asyncio.sleep",),
+            "Intuit has no replay grace": (
+                "_former: await self._keeper.opened",
+                "_former: enter self._pool.acquire",
+                "_former: exit self._pool.acquire",
+                "_refreshed: await self._ask (2)",
+            ),
+            "Intuit always gives a refresh token": ("_refreshed: await self._reject",),
+            "no row is tampered with here": ("_refresh: await self.broken", "broken: await found_broken"),
+        }.items()
+        for point in points
+    },
+    "service/oauth/tokens.py: Tokens._opened: await self._refresher.broken": "no row is tampered with here",
+    "service/oauth/tokens.py: Tokens._access_token: enter self._pool.acquire": "no row is tampered with here",
+    "service/oauth/tokens.py: Tokens._access_token: exit self._pool.acquire": "no row is tampered with here",
+    "service/oauth/tokens.py: Tokens._access_token: await self._keeper.stored_key": "no row is tampered with here",
+    "service/oauth/tokens.py: Tokens._access_token: await self._keeper.open (2)": "no row is tampered with here",
+    "service/store/tokens.py: rotation_under_lease: await connection.fetchval": "a lane has one replica",
+    "service/oauth/verify.py: Verifier._renewed: await self._reject": "no dead grant is imported",
     "service/oauth/keeper.py: Keeper._check: await credentials.others_under_its_key": "every data key opens here",
     "service/oauth/keeper.py: Keeper._check: await self._opens": "every data key opens here",
     "service/oauth/keeper.py: Keeper._opens: await self._vault.check": "every data key opens here",
@@ -27,26 +55,6 @@ NEVER = {
     "service/oauth/verify.py: Verifier.run: await self._reject": "no row is tampered with here",
     "service/store/credentials.py: give_up_data_key: await connection.execute": "no row is tampered with here",
     "service/store/credentials.py: replace_data_key: await connection.execute": "no data key is tampered with here",
-    "service/oauth/retire.py: Retirer._token: await self._keeper.open (2)": "Intuit always gives a refresh token",
-    **{
-        f"service/oauth/refresh.py: Refresher.{point}": why
-        for why, points in {
-            "a lane has one replica": (
-                "_fly: await asyncio.sleep",
-                "_store: await tokens.rotation_under_lease",
-                "_store: enter self._pool.acquire",
-                "_store: exit self._pool.acquire",
-            ),
-            "the database is never cut amidst a refresh": ("_store: await asyncio.sleep",),
-            "Intuit has no replay grace": ("_former: await self._keeper.open", "_refreshed: await self._ask (2)"),
-            "Intuit always gives a refresh token": ("_refreshed: await self._reject",),
-            "no seal is broken": ("_refresh: await self.broken", "broken: await found_broken"),
-        }.items()
-        for point in points
-    },
-    "service/oauth/tokens.py: Tokens._opened: await self._refresher.broken": "no seal is broken",
-    "service/store/tokens.py: rotation_under_lease: await connection.fetchval": "a lane has one replica",
-    "service/oauth/verify.py: Verifier._renewed: await self._reject": "no dead grant is imported",
     **dict.fromkeys(
         (
             "service/oauth/flow.py: Flow._note_bad_callback: enter self._pool.acquire",

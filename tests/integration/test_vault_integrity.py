@@ -14,7 +14,7 @@ from schemas.secret import Secret
 from service.app import web_app
 from service.engine.submission import Submission, Trace
 from service.oauth.keeper import Keeper
-from service.oauth.tokens import Denied, NoToken
+from service.oauth.refresh import Denied, NoToken
 from service.vault.keys import FileKeySource, NoKey, generate_key_file
 from service.vault.vault import Vault
 from statemachine.inputs import Disconnect

@@ -11,7 +11,7 @@ from schemas.ids import ConnectorId, Generation, TenantId
 from schemas.lifecycle import State
 from service import keys
 from service.engine.submission import Submission
-from service.oauth.tokens import Denied
+from service.oauth.refresh import Denied
 from service.vault.envelope import SealContext, WrappedKey
 from service.vault.keys import FileKeySource, KeyRetired, NoKey, SealBroken, generate_key_file
 from service.vault.vault import Vault

@@ -169,8 +169,8 @@ class _Run:
         """Reads what the database and the logs say in the end."""
         for process in self.processes:
             self._read_window(process)
-        count = "select count(*) from audit where what = $1 and (detail->>'interrupted')::boolean"
-        self.told.interrupted = await self.database.fetchval(count, "token_refresh")
+        count = "select count(*) from audit where what = $1"
+        self.told.interrupted = await self.database.fetchval(count, "refresh_taken_over")
         self.told.in_the_window = await self.database.fetchval(count, "grant_lost_in_window")
         failed = "select connector_id from connector where state <> 'syncing' and connector_id <> all($1::text[])"
         for row in await self.database.fetch(failed, self.told.lost):

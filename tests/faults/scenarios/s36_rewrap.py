@@ -14,7 +14,7 @@ from pathlib import Path
 
 from schemas.ids import ConnectorId, Generation, TenantId
 from schemas.secret import Secret
-from service.oauth.tokens import Denied
+from service.oauth.refresh import Denied
 from service.settings import Settings
 from service.vault.envelope import SealContext, WrappedKey
 from service.vault.keys import FileKeySource
