@@ -127,6 +127,8 @@ class Probe(_Part):
     """One of the identity's `access_token_claims`, instead of a call."""
     admins: tuple[str, ...]
     """The roles that may do it; `true` for a flag."""
+    no_admin_status: tuple[int, ...] = ()
+    """Where only an admin may ask at all: the statuses of the answer to somebody else, if no rule knows better."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
