@@ -105,10 +105,9 @@ class Verifier:
             if not await attempts.begin_exchange(connection, row.attempt, job.id, job.lease):
                 raise LeaseLost
         uri = redirect_uri(self._public_url, row.provider)
-        exchanging = oauth.exchange(
+        match await oauth.exchange(
             self._outbound, config, code=code, verifier=verifier, redirect_uri=uri, account=row.claimed_account
-        )
-        match await exchanging:
+        ):
             case Grant() as grant:
                 return await self._store(job, row, config, grant), grant
             case Unavailable(sent=False) as unavailable:
