@@ -169,7 +169,8 @@ class Verifier:
     ) -> Grant | None:
         """An imported grant with an access token that works, stored before it is used; `None`: handed in already."""
         assert grant.refresh_token is not None
-        match await oauth.refresh(self._outbound, config, grant.refresh_token):
+        account = row.account.id if row.account else row.claimed_account
+        match await oauth.refresh(self._outbound, config, grant.refresh_token, account):
             case Unavailable() as unavailable:
                 await self._wait(job, row, unavailable)
             case Refusal() as refusal:
