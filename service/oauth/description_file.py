@@ -15,9 +15,12 @@ from schemas.ids import ProviderId
 from schemas.reasons import Reason, Remedy
 
 PROTECTED = frozenset(
-    ["client_id", "response_type", "redirect_uri", "state", "scope", "nonce", "code_challenge", "code_challenge_method"]
+    (
+        *("client_id", "response_type", "redirect_uri", "state", "scope", "nonce"),
+        *("code_challenge", "code_challenge_method", "request", "request_uri"),
+    )
 )
-"""What no description can set in an authorization request (S13)."""
+"""What no description can set in an authorization request (S13). A request object (RFC 9101) could replace it all."""
 
 _BRACES = re.compile(r"\{([a-z_]+)\}")
 _ADDRESS = re.compile(r"https://(\{account_host\}\.)?[A-Za-z0-9.-]+(:[0-9]+)?(/[^\s]*)?")
@@ -124,6 +127,8 @@ class Probe(_Part):
     """One of the identity's `access_token_claims`, instead of a call."""
     admins: tuple[str, ...]
     """The roles that may do it; `true` for a flag."""
+    no_admin_status: tuple[int, ...] = ()
+    """Where only an admin may ask at all: the statuses of the answer to somebody else, if no rule knows better."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -231,6 +231,9 @@ async def _role(
     if isinstance(answer, NoAnswer):
         return Unavailable(Reason.NETWORK_ERROR, answer.sent)
     if answer.status != 200:
+        verdict = judge(config.description, "api", answer.status, answer.text)
+        if answer.status in probe.no_admin_status and verdict.reason is Reason.SYNC_FAULT:
+            return _no_admin(Evidence(at="api", status=answer.status, code=verdict.code, request_id=answer.request_id))
         return _rejected(config, answer)
     roles = [text for role in at_path(_json(answer), probe.path) if (text := text_of(role)) is not None]
     if any(role in probe.admins for role in roles):

@@ -105,10 +105,9 @@ class Verifier:
             if not await attempts.begin_exchange(connection, row.attempt, job.id, job.lease):
                 raise LeaseLost
         uri = redirect_uri(self._public_url, row.provider)
-        exchanging = oauth.exchange(
+        match await oauth.exchange(
             self._outbound, config, code=code, verifier=verifier, redirect_uri=uri, account=row.claimed_account
-        )
-        match await exchanging:
+        ):
             case Grant() as grant:
                 return await self._store(job, row, config, grant), grant
             case Unavailable(sent=False) as unavailable:
@@ -170,7 +169,8 @@ class Verifier:
     ) -> Grant | None:
         """An imported grant with an access token that works, stored before it is used; `None`: handed in already."""
         assert grant.refresh_token is not None
-        match await oauth.refresh(self._outbound, config, grant.refresh_token, row.claimed_account):
+        account = row.account.id if row.account else row.claimed_account
+        match await oauth.refresh(self._outbound, config, grant.refresh_token, account):
             case Unavailable() as unavailable:
                 await self._wait(job, row, unavailable)
             case Refusal() as refusal:

@@ -64,7 +64,8 @@ NEVER = {
         ),
         "no browser of a lane sends what is no answer; a row of the audit is all that it leaves",
     ),
-    "service/oauth/verification.py: verify: await _wrong (2)": "the simulated Intuit's ID token names the company",
+    "service/oauth/verification.py: verify: await _wrong": "the simulated Intuit's ID token names the company",
+    "service/oauth/verification.py: _wrong: await _proof": "likewise: its proof is asked for at once",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",
 }
 """Points that no scenario passes, each with why. A new await is noticed: it is passed, or it has to be named here."""

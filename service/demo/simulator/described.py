@@ -155,7 +155,8 @@ async def role(request: web.Request) -> web.Response:
     """Which role has the person who granted?"""
     state = request.app[STATE]
     try:
-        return web.json_response(_play(state).probe(state.world, await _reader(request)))
+        answer, status = _play(state).probe(state.world, await _reader(request))
+        return web.json_response(answer, status=status)
     except _Refused as refused:
         return _api_refusal(request, refused)
 

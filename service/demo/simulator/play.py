@@ -232,10 +232,13 @@ class Play:
         is_admin = member is not None and member.active and member.role.is_admin
         return _value(probe.admins[0]) if is_admin else _value("false" if "true" in probe.admins else "NONE")
 
-    def probe(self, world: World, grant: Grant) -> JSON:
-        probe = self.description.admin.probe
+    def probe(self, world: World, grant: Grant) -> tuple[JSON, int]:
+        """The answer to the probe, with its status: some providers let only admins ask."""
+        probe, role = self.description.admin.probe, self.role(world, grant)
         assert probe is not None and probe.path is not None, "only a described probe has a route"
-        return _put(None, probe.path, self.role(world, grant))
+        if probe.no_admin_status and _text(role) not in probe.admins:
+            return {"error": {"message": "not authorized"}}, probe.no_admin_status[0]
+        return _put(None, probe.path, role), 200
 
     # Refusals.
 
@@ -286,6 +289,10 @@ def _merged(under: JSON, over: JSON) -> JSON:
 def _value(text: str) -> JSON:
     """A flag is one in JSON."""
     return {"true": True, "false": False}.get(text, text)
+
+
+def _text(value: JSON) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _encoded(part: JSON) -> str:
