@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from yarl import URL
 
-from schemas.ids import ProviderId
+from schemas.ids import AttemptId, ProviderId
 from schemas.lifecycle import State
 from schemas.secret import Secret
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_INC, DRIVEWELL_LEASING
 from service.oauth.description import ProviderConfig, load_descriptions
+from service.store import attempts
 from service.store.environments import EnvironmentChanged
 from tests.loop import eventually
 from tests.window import QUICKBOOKS, Running, running
@@ -96,12 +98,12 @@ async def test_s15_a_first_connection_pins_what_the_provider_proves_not_what_the
     await shredded(service, id_, 0)
 
 
-@pytest.mark.parametrize("realm", ["", "x", "12x", "1" * 21, "-1", "1 2", "١٢", "../1", "1%002"])
-async def test_s15_an_account_id_that_cant_be_one_is_a_bad_request(service: Running, realm: str) -> None:
+async def test_s15_an_account_id_that_cant_be_one_is_a_bad_request(service: Running) -> None:
     id_ = await service.registered()
     _, browser, callback = await service.back(id_)
 
-    assert (await browser.get(claiming(callback, realm))).status == 400
+    for realm in ("", "x", "12x", "1" * 21, "-1", "1 2", "١٢", "../1", "1%002"):
+        assert (await browser.get(claiming(callback, realm))).status == 400, realm
 
     assert service.exchanges == 0
     assert (await browser.get(callback)).status == 303
@@ -186,6 +188,29 @@ async def test_s17_of_two_who_take_an_account_at_once_one_gets_it(service: Runni
         return [r["state"] for r in rows] if all(r["state"] in (State.SYNCING, State.FAILED) for r in rows) else None
 
     assert sorted(await eventually(settled, "all four are decided")) == [State.FAILED] * 3 + [State.SYNCING]
+
+
+async def test_s17_who_asks_for_an_account_second_waits_for_what_the_first_does_with_it(service: Running) -> None:
+    pool = service.loop.pool
+    opened = [AttemptId(UUID((await service.opened(await service.registered()))[0])) for _ in range(2)]
+    waiting = (
+        "select exists (select from pg_locks l join pg_database d on d.oid = l.database"
+        " where d.datname = current_database() and l.locktype = 'advisory' and not l.granted)"
+    )
+    async with pool.acquire() as one, pool.acquire() as two:
+        first, second = [await attempts.attempt(one, id_) for id_ in opened]
+        first_does, second_does = one.transaction(), two.transaction()
+        await first_does.start()
+        await second_does.start()
+        assert not await attempts.account_taken(one, first, DRIVEWELL_INC)
+        asked = asyncio.create_task(attempts.account_taken(two, second, DRIVEWELL_INC))
+        await eventually(lambda: pool.fetchval(waiting), "the second waits", patience_s=5)
+        becomes = "update connector set account_id = $2, state = 'healthy', fallback = null where id = $1"
+        await one.execute(becomes, first.pk, DRIVEWELL_INC)
+        await first_does.commit()
+
+        assert await asked
+        await second_does.rollback()
 
 
 async def test_s17_a_disconnected_connector_frees_its_account_and_doesnt_take_it_back(service: Running) -> None:

@@ -39,9 +39,8 @@ def cursor(value: object) -> str:
     return quote(base64.urlsafe_b64encode(orjson.dumps(value)).decode())
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
+async def test_r14_a_list_by_a_query_that_cant_be_is_told_so(service: Running) -> None:
+    for query in (
         "state=nonsense",
         "provider=%00",
         "provider=" + "x" * 100,
@@ -51,16 +50,14 @@ def cursor(value: object) -> str:
         "cursor=" + cursor({"after": "\0"}),
         "cursor=" + cursor({"after": 7}),
         "cursor=" + cursor({"after": {"a": 1}}),
-    ],
-)
-async def test_r14_a_list_by_a_query_that_cant_be_is_told_so(service: Running, query: str) -> None:
-    status, told = await service.api("GET", f"/v1/connectors?{query}")
-    assert (status, told["code"]) == (422, "invalid_request")
+    ):
+        status, told = await service.api("GET", f"/v1/connectors?{query}")
+        assert (status, told["code"]) == (422, "invalid_request"), query
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
+async def test_r14_a_history_by_a_cursor_that_cant_be_is_told_so(service: Running) -> None:
+    id_ = await service.registered()
+    for value in (
         {"before": "yesterday"},
         {"before": "2026-01-01T00:00:00"},
         {"before": 7},
@@ -68,23 +65,19 @@ async def test_r14_a_list_by_a_query_that_cant_be_is_told_so(service: Running, q
         {"place": -1},
         {"place": "1"},
         {"place": 1.5},
-    ],
-    ids=str,
-)
-async def test_r14_a_history_by_a_cursor_that_cant_be_is_told_so(service: Running, value: object) -> None:
-    id_ = await service.registered()
-    status, told = await service.api("GET", f"/v1/connectors/{id_}/history?cursor={cursor(value)}")
-    assert (status, told["code"]) == (422, "invalid_request")
+    ):
+        status, told = await service.api("GET", f"/v1/connectors/{id_}/history?cursor={cursor(value)}")
+        assert (status, told["code"]) == (422, "invalid_request"), value
 
 
-@pytest.mark.parametrize("person", [{"id": "a\0", "name": "A"}, {"id": "a", "name": "A\0"}], ids=str)
-async def test_r14_a_name_that_no_table_can_hold_is_told_so(service: Running, person: dict[str, str]) -> None:
+async def test_r14_a_name_that_no_table_can_hold_is_told_so(service: Running) -> None:
     id_ = await service.registered()
     attempt, _ = await service.opened(id_)
-    for path, body in (
-        (f"/v1/connectors/{id_}/attempts", {"person": person}),
-        (f"/v1/attempts/{attempt}/handoffs", person),
-        (f"/v1/attempts/{attempt}/complete", {"completion_token": "x" * 43, "person_id": person["id"] + "\0"}),
-    ):
-        status, told = await service.api("POST", path, body)
-        assert (status, told["code"]) == (422, "invalid_request")
+    for person in ({"id": "a\0", "name": "A"}, {"id": "a", "name": "A\0"}):
+        for path, body in (
+            (f"/v1/connectors/{id_}/attempts", {"person": person}),
+            (f"/v1/attempts/{attempt}/handoffs", person),
+            (f"/v1/attempts/{attempt}/complete", {"completion_token": "x" * 43, "person_id": person["id"] + "\0"}),
+        ):
+            status, told = await service.api("POST", path, body)
+            assert (status, told["code"]) == (422, "invalid_request"), path

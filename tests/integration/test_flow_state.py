@@ -190,36 +190,35 @@ async def test_s04_the_cookie_tells_nothing_of_the_state_and_the_database_nothin
 # S5
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "code={code}",
-        "state=&code={code}",
-        "state={state}",
-        "state={state}&code=",
-        "state={state}&state={state}&code={code}",
-        "state={state}&code={code}&code={code}",
-        "state={state}&s%74ate={state}&code={code}",
-        "state={state}&code={code}&error=access_denied",
-        "state={state}&code=" + "a" * 7000,
-        "state={state}&code=" + "a" * 10_240,
-        "state={state}&code={code}%00",
-        "state={state}%00&code={code}",
-        "state={state}&code=%ff%fe",
-        "state={state}&code=%zz",
-        "state={state}&error=access_denied&error=access_denied",
-    ],
-    ids=lambda query: query[:50],
+NO_ANSWERS = (
+    "code={code}",
+    "state=&code={code}",
+    "state={state}",
+    "state={state}&code=",
+    "state={state}&state={state}&code={code}",
+    "state={state}&code={code}&code={code}",
+    "state={state}&s%74ate={state}&code={code}",
+    "state={state}&code={code}&error=access_denied",
+    "state={state}&code=" + "a" * 7000,
+    "state={state}&code=" + "a" * 10_240,
+    "state={state}&code={code}%00",
+    "state={state}%00&code={code}",
+    "state={state}&code=%ff%fe",
+    "state={state}&code=%zz",
+    "state={state}&error=access_denied&error=access_denied",
 )
-async def test_s05_what_cant_be_an_answer_is_a_bad_request(service: Running, query: str) -> None:
+
+
+async def test_s05_what_cant_be_an_answer_is_a_bad_request(service: Running) -> None:
     id_ = await service.registered()
     _, browser, callback = await service.back(id_)
     before = await untouched(service, id_)
     given = URL(callback).query
 
-    refused = await browser.get("/oauth/callback/quickbooks-online?" + query.format(**given))
+    for query in NO_ANSWERS:
+        refused = await browser.get("/oauth/callback/quickbooks-online?" + query.format(**given))
+        assert refused.status == 400, query[:80]
 
-    assert refused.status == 400
     assert await untouched(service, id_) == before
     assert (await browser.get(callback)).status == 303  # and the true one still counts
 
