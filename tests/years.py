@@ -24,7 +24,8 @@ from schemas.secret import Secret
 from service.engine.door import Engine
 from service.engine.expiry import CAP, prepare, warn
 from service.engine.submission import Actor, JobLease, Judgement, ReceivedCode, Submission
-from service.oauth.description import Lifetimes, ProviderConfig, load_descriptions
+from service.oauth.description import ProviderConfig, load_descriptions
+from service.oauth.description_file import Lifetimes
 from service.oauth.grant import Grant
 from service.oauth.verify import lifetimes_of, refreshed_lifetimes_of
 from service.store import credentials, due, tokens
