@@ -21,7 +21,6 @@ from statemachine.inputs import Disconnect
 from tests.integration.test_api import Host
 from tests.loop import HOST, OWNER, TENANT, Loop, eventually, running_loop
 
-"""More than an access token's life: it is refreshed, and then handed out."""
 BROKEN = Denied(NoToken.NEEDS_REAUTHORISATION, Reason.VAULT_INTEGRITY)
 
 # Each is what somebody with write access does to one connector ($1), who may have another one's row ($2).
