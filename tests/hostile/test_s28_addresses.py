@@ -319,9 +319,8 @@ async def test_s28_a_dripping_body_ends_with_the_limit_of_the_whole_call(
 
     plain.scripts["token"] = drip
     monkeypatch.setattr(module, "TOTAL_S", 0.3)
-    async with Outbound() as outbound:
+    async with asyncio.timeout(20), Outbound() as outbound:
         assert await posted(outbound, provider_at(origin_of(plain))) == NoAnswer(sent=True)
-    async with asyncio.timeout(5):
         await ended.wait()
 
 
