@@ -82,6 +82,7 @@ async def audited(loop: Loop, what: str) -> int:
 async def test_p19_s31_a_thousand_askers_on_two_replicas_cause_one_refresh(loop: Loop) -> None:
     id_ = await loop.connected()
     await loop.ages(id_, timedelta(seconds=20))
+    loop.simulator.faults.throw("slow", "oauth", endpoint="token", seconds=0.5)  # so that all of them find it running
     before = token_requests(loop)
     async with another_replica(loop) as other:
         services = (loop.service, other)
