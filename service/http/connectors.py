@@ -76,13 +76,14 @@ async def delete_connector(call: Call) -> web.Response:
 async def get_history(call: Call) -> web.Response:
     pk, _ = await _found(call)
     cursor = _cursor(call)
+    place = cursor.get("place", 0)
     try:
         before = datetime.fromisoformat(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)))
-    except ValueError:
+        if before.tzinfo is None or not isinstance(place, int) or not 0 <= place < 2**63:
+            raise _wrong("cursor")
+        before = before.astimezone(UTC)
+    except (ValueError, OverflowError):  # no time, or one that isn't in the calendar in UTC
         raise _wrong("cursor") from None
-    place = cursor.get("place", 0)
-    if before.tzinfo is None or not isinstance(place, int) or not 0 <= place < 2**63:
-        raise _wrong("cursor")
     async with call.parts.pool.acquire() as connection:
         page = await reads.history(connection, pk, before, place, PAGE)
     last = page.rows[-1] if page.rows else None

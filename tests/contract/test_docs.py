@@ -70,3 +70,19 @@ def test_the_settings_in_the_installation_page_hold(tmp_path: Path) -> None:
     (tmp_path / "regrant.yaml").write_text(block.replace("/etc/regrant/", f"{tmp_path}/"))
     settings = load({}, tmp_path / "regrant.yaml")
     assert settings.providers.keys() == yaml.safe_load(block)["providers"].keys()
+
+
+def test_the_threat_model_names_every_defence_and_each_has_a_test() -> None:
+    page = (ROOT / "docs" / "threat-model.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    named = {number for row in rows for number in re.findall(r"\bS(\d{1,2})\b", row)}
+    assert named == {str(number) for number in range(1, 41)}
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    tested = {str(int(number)) for name in re.findall(r"def test_(\w+)", tests) for number in _defences(name)}
+    assert named - tested == set()
+
+
+def _defences(test: str) -> list[str]:
+    """The S-numbers that a test's name begins with."""
+    numbers = re.match(r"((?:[spr]\d{2}_)+)", test)
+    return re.findall(r"s(\d{2})_", numbers[0]) if numbers else []

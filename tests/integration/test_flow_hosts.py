@@ -61,6 +61,7 @@ async def test_r14_a_history_by_a_cursor_that_cant_be_is_told_so(service: Runnin
         {"before": "yesterday"},
         {"before": "2026-01-01T00:00:00"},
         {"before": 7},
+        {"before": "0001-01-01T00:00:00+23:59"},
         {"place": 2**63, "before": "2026-01-01T00:00:00Z"},
         {"place": -1},
         {"place": "1"},
