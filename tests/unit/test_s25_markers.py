@@ -141,7 +141,7 @@ def shown_fields(type_: type) -> Iterator[tuple[str, object]]:
 
 SECRET_WORDS = re.compile(r"(^|_)(token|secret|password|cookie|verifier|handoff|nonce|jwt|dsn|assertion)s?(_|$)")
 ABOUT_SECRETS = re.compile(
-    r"_(sealed|hash|endpoint|headers|claims|parameters|parameter|answer|path|field|fields|method)$"
+    r"_(sealed|hash|endpoint|header|headers|claims|parameters|parameter|answer|path|field|fields|method)$"
 )
 """What is sealed or hashed, and what only says where a secret goes or comes from."""
 FENCES = {"service.engine.submission.JobLease.token", "service.store.consequences.JobSettled.token"}
