@@ -12,6 +12,8 @@ from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
 from service.demo.embedded.kafka import LARGEST_RECORD
 from tests.planted.marking import MARKER
 
+HEAP_MB = 512
+"""Of the broker that all tests of a run share: each leaves its topics there, some thousands in all."""
 Source: TypeAlias = Literal["environment", "docker", "embedded"]
 
 POSTGRES_VARIABLE = "REGRANT_TEST_POSTGRES"
@@ -73,7 +75,7 @@ def kafka() -> Iterator[str]:
                 yield bootstrap
         case "embedded":
             with contextlib.closing(Supervisor()) as supervisor:
-                server = EmbeddedKafka(supervisor)
+                server = EmbeddedKafka(supervisor, heap_mb=HEAP_MB)
                 asyncio.run(server.start())
                 yield server.bootstrap
 
