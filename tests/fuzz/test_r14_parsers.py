@@ -30,6 +30,7 @@ from tests.fuzz.from_schema import ANY_TEXT
 from tests.loop import QUICKBOOKS
 
 DESCRIPTION = load_descriptions()[ProviderId(QUICKBOOKS)]
+ISSUER = DESCRIPTION.issuer
 EXAMPLES = int(os.environ.get("REGRANT_FUZZ_EXAMPLES", "1000"))
 many = settings(max_examples=EXAMPLES, deadline=None, database=None)
 
@@ -43,7 +44,7 @@ def is_storable(text: str | None) -> bool:
 @given(grammars.callback_texts())
 def test_r14_s05_a_callback_is_one_answer_to_one_request_or_none_at_all(query: str) -> None:
     try:
-        callback = parse_callback(DESCRIPTION, query)
+        callback = parse_callback(DESCRIPTION, ISSUER, query)
     except BadCallback:
         return
     assert (callback.code is None) != (callback.refusal is None)
@@ -60,7 +61,7 @@ def test_r14_the_grammar_also_makes_callbacks_that_are_right() -> None:
 
     def is_right(query: str) -> bool:
         try:
-            return parse_callback(DESCRIPTION, query).code is not None
+            return parse_callback(DESCRIPTION, ISSUER, query).code is not None
         except BadCallback:
             return False
 

@@ -5,7 +5,6 @@ On real PostgreSQL and Kafka, with the simulator's pages. What only the bound of
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -108,22 +107,21 @@ async def test_s29_whatever_answers_a_refresh_the_connector_is_as_it_was_or_fail
     attacked: Attacked,
 ) -> None:
     loop = attacked.loop
-    ask = timedelta(days=4000)  # more than is ever believed: each asks the provider
     for answer in (answer for answer in _SHORT if answer.token == GRANT):
         attacked.server.scripts["token"] = answer.script
-        token = await loop.token(attacked.connector, ask)
+        token = await loop.refreshed(attacked.connector)
         assert isinstance(token, AccessToken) and token.access_token == TOKEN["access_token"], answer.name
         assert (await loop.row(attacked.connector))["state"] == State.HEALTHY, answer.name
     by_name = {answer.name: answer for answer in ANSWERS}
     attacked.server.scripts["token"] = by_name["HTML with 200"].script
-    denied = await loop.token(attacked.connector, ask)
+    denied = await loop.refreshed(attacked.connector)
     assert isinstance(denied, Denied) and denied.why is NoToken.PROVIDER_UNAVAILABLE
     assert (await loop.row(attacked.connector))["state"] == State.HEALTHY
 
 
 async def test_s29_a_refusal_with_200_fails_the_connector_with_its_reason(attacked: Attacked) -> None:
     attacked.server.scripts["token"] = next(a for a in ANSWERS if a.name == "invalid_grant with 200").script
-    denied = await attacked.loop.token(attacked.connector, timedelta(days=4000))
+    denied = await attacked.loop.refreshed(attacked.connector)
     assert denied == Denied(NoToken.NEEDS_REAUTHORISATION, Reason.GRANT_REVOKED)
     row = await attacked.loop.state(attacked.connector, State.FAILED)
     assert row["reason"] == Reason.GRANT_REVOKED

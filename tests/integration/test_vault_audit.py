@@ -47,15 +47,13 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Opening, str]]:
 
 async def recorded(loop: Loop) -> list[Any]:
     return await loop.pool.fetch(
-        "select connector_id, what, actor, detail, tenant_id from audit"
-        " where what in ('secret_opened', 'token_read', 'token_refresh')"
+        "select connector_id, what, actor, detail, tenant_id from audit where what in ('secret_opened', 'token_read')"
     )
 
 
 def opening_of(row: Any) -> Opening:
     detail = orjson.loads(row["detail"])
-    kinds = {"token_read": "access_token", "token_refresh": "refresh_token"}
-    kind = f"{kinds[row['what']]}.{detail['rotation']}" if row["what"] in kinds else detail["kind"]
+    kind = f"access_token.{detail['rotation']}" if row["what"] == "token_read" else detail["kind"]
     return row["connector_id"], kind, detail["generation"]
 
 
@@ -83,7 +81,7 @@ async def test_s40_a_whole_life_leaves_one_row_for_each_opening(
     kinds = {re.split(r"[.]", kind)[0] for (_, kind, _), _ in openings}
     assert kinds == {"code", "verifier", "access_token", "refresh_token"}
     whys = {orjson.loads(row["detail"]).get("why", row["what"]) for row in rows}
-    assert {"exchange", "revoke", "token_read", "token_refresh"} <= whys
+    assert {"exchange", "revoke", "token_read", "refresh"} <= whys
     assert {row["actor"] for row in rows if row["what"] == "token_read"} == {"test"}, "the caller is named"
     assert {row["tenant_id"] for row in rows} == {TENANT}
     everything = str([tuple(row.values()) for row in await loop.pool.fetch("select * from audit")])
@@ -103,7 +101,7 @@ async def test_s40_what_cant_be_recorded_isnt_used(loop: Loop) -> None:
 
 def test_s40_the_vault_is_opened_by_the_keeper_alone() -> None:
     """A new place that opens goes through the keeper, which records it; a caller of `open` records it himself."""
-    by_itself = {"service/oauth/tokens.py", "service/oauth/refresh.py"}
+    by_itself = {"service/oauth/tokens.py"}
     opens = {
         str(path.relative_to(SERVICE.parent))
         for path in SERVICE.rglob("*.py")
