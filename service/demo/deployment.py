@@ -61,6 +61,8 @@ class Deployment:
             "REGRANT_JWT__HS256_KEY_FILE": str(self.jwt_key),
             # Everybody comes from this machine, and does in a minute what customers do in a year.
             **{f"REGRANT_LIMITS__{of}": "100000" for of in ("ADDRESS", "CONNECTOR", "TENANT", "OPEN_ATTEMPTS")},
+            # Its connectors share a few companies.
+            "REGRANT_PROVIDERS__QUICKBOOKS_ONLINE__ACCOUNTS_MAY_REPEAT": "true",
             "REGRANT_WEB__HOST_NAME": "Drivewell",
             "REGRANT_WEB__HOST_ORIGIN": host_url,
             "REGRANT_WEB__RETURN_URLS": f"{host_url}/connections",

@@ -310,7 +310,6 @@ def _environment(deployment: Deployment, shards: int) -> dict[str, str]:
         "REGRANT_WEB__COMPLETION_URL": COMPLETION_URL,
         "REGRANT_RULES__BACKOFF_BASE": "0.2",
         "REGRANT_DATABASE__POOL_SIZE": "4",
-        "REGRANT_PROVIDERS__QUICKBOOKS_ONLINE__ACCOUNTS_MAY_REPEAT": "true",
         "REGRANT_PROVIDERS__QUICKBOOKS_ONLINE__EXTRA_SCOPES": "com.intuit.identity.user.roles.read",
     }
 
