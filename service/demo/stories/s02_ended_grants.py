@@ -31,7 +31,7 @@ async def withdrawn_permission(world: World) -> None:
 async def refused_refresh(world: World) -> None:
     books = await world.registered("Refused refresh")
     world.platform.simulator.faults.throw(
-        "edit", "oauth", endpoint="token", realm=books.company.realm, fields={"expires_in": 30}
+        "edit", "oauth", endpoint="token", realm=books.company.realm, fields={"expires_in": 1}
     )
     attempt = await world.open(books)
     async with world.person(books) as admin:

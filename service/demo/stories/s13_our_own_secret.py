@@ -11,13 +11,13 @@ async def wrong_secret_at_the_refresh(world: World) -> None:
     books = await world.registered("Wrong secret")
     faults = world.platform.simulator.faults
     token_host = {"host": "oauth", "endpoint": "token", "realm": books.company.realm}
-    short = faults.throw("edit", **token_host, fields={"expires_in": 30})
+    short = faults.throw("edit", **token_host, fields={"expires_in": 1})
     attempt = await world.open(books)
     async with world.person(books) as admin:
         await admin.reconnect(attempt["handoff"]["url"])
     await world.stands(books, State.HEALTHY, "connected with tokens that are soon over", generation=1)
-    faults.lift(short.id)
     wrong = faults.throw("client_secret", **token_host)
+    faults.lift(short.id)
     answer = await world.token(books)
     world.check(not answer.is_good, "no token is to be had after invalid_client", answer.status)
     shown = await world.stands(books, State.FAILED, "failed by our own fault", reason=Reason.CLIENT_REJECTED)
