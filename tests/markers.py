@@ -159,7 +159,12 @@ async def look_into_topics(hunt: Hunt, bootstrap: str, chosen: Iterable[str] | N
     """Every record that is still on a topic: key, value and headers. All topics, dead letters too, unless named."""
     # From the earliest by itself: a seek after an assignment may lose to the position that the assignment asks for.
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_poll_records=5000, check_crcs=False
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        max_poll_records=5000,
+        check_crcs=False,
+        max_partition_fetch_bytes=8 * 1024 * 1024,  # the largest record that a test leaves fits: else it may not come
+        fetch_max_wait_ms=50,
     )
     await consumer.start()
     try:
