@@ -16,11 +16,11 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer
 from yarl import URL
 
-from benchmarks.servers import Servers, execute
+from benchmarks.deployed import deployed
+from benchmarks.servers import Servers
 from schemas import channels
 from service.demo.client import Regrant
 from service.demo.deployment import QUICKBOOKS, Deployment
-from service.demo.embedded.child import free_port
 from service.demo.host.app import PERSON, TENANT
 from service.demo.person import Person
 from service.demo.simulator import Simulator
@@ -31,25 +31,12 @@ PROVIDER_TAKES_S = 0.2
 AT_ONCE = 8
 """People who sign in at once while everything is prepared."""
 LATEST_S = 30
-PREFIX = "callbacks."
 
 
 async def callbacks(servers: Servers, count: int) -> dict[str, Any]:  # Any: what JSON can hold
     """Milliseconds from callback to sync request: p50, p95, p99, and the most; how many never came."""
-    await execute(servers.admin_dsn, "create database callbacks")
     async with await Simulator.start() as simulator, aiohttp.ClientSession() as session:
-        deployment = Deployment(
-            servers.supervisor,
-            "callbacks",
-            port=free_port(),
-            host_url=f"http://127.0.0.1:{free_port()}",
-            simulator=simulator,
-            bootstrap=servers.bootstrap,
-            dsn=servers.dsn("callbacks"),
-            topic_prefix=PREFIX,
-        )
-        deployment.make_keys()
-        await deployment.migrate()
+        deployment = await deployed(servers, "callbacks", simulator)
         await deployment.start()
         try:
             async with contextlib.AsyncExitStack() as people:
@@ -57,7 +44,7 @@ async def callbacks(servers: Servers, count: int) -> dict[str, Any]:  # Any: wha
                 ways = await _prepared(regrant, deployment, people, count)
                 for host, endpoint in (("oauth", "token"), ("accounts", "jwks"), ("api", "companyinfo")):
                     simulator.faults.throw("slow", host, endpoint=endpoint, seconds=PROVIDER_TAKES_S)
-                took = await _opened(servers, ways)
+                took = await _opened(deployment, ways)
         finally:
             await deployment.stop()
     cuts = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
@@ -94,12 +81,12 @@ async def _prepared(
     return list(await asyncio.gather(*(way(id_) for id_ in ids)))
 
 
-async def _opened(servers: Servers, ways: Sequence[tuple[str, Person, URL]]) -> list[float]:
+async def _opened(deployment: Deployment, ways: Sequence[tuple[str, Person, URL]]) -> list[float]:
     """Opens the callbacks at the pace, and returns how long each took, in milliseconds."""
     began: dict[str, float] = {}
-    topic = PREFIX + channels.SYNC_REQUESTS.topic
+    topic = deployment.topic_prefix + channels.SYNC_REQUESTS.topic
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=servers.bootstrap, fetch_max_wait_ms=5, auto_offset_reset="latest"
+        topic, bootstrap_servers=deployment.bootstrap, fetch_max_wait_ms=5, auto_offset_reset="latest"
     )
     await consumer.start()
     await asyncio.gather(*(consumer.position(partition) for partition in consumer.assignment()))

@@ -14,15 +14,15 @@ from typing import Any, TypeAlias
 
 import aiohttp
 
+from benchmarks.deployed import deployed
 from benchmarks.processes import cpu_s
-from benchmarks.servers import Servers, execute
+from benchmarks.servers import Servers
 from schemas.api import AccessToken
 from schemas.ids import ConnectorId, Generation, TenantId
 from schemas.secret import Secret
 from service.app import Service, assemble
 from service.demo.client import Regrant
-from service.demo.deployment import QUICKBOOKS, Deployment
-from service.demo.embedded.child import free_port
+from service.demo.deployment import QUICKBOOKS
 from service.demo.simulator import Simulator
 from service.oauth.keeper import Keeper, Owner
 from service.settings import load
@@ -53,20 +53,8 @@ Read: TypeAlias = Callable[[str], Awaitable[object]]
 
 async def tokens(servers: Servers, seconds: float) -> Json:
     """Reads a second and a core, and milliseconds at a calm pace: of the service itself, and over HTTP."""
-    await execute(servers.admin_dsn, "create database tokens")
     async with await Simulator.start() as simulator, aiohttp.ClientSession() as session:
-        deployment = Deployment(
-            servers.supervisor,
-            "tokens",
-            port=free_port(),
-            host_url=f"http://127.0.0.1:{free_port()}",
-            simulator=simulator,
-            bootstrap=servers.bootstrap,
-            dsn=servers.dsn("tokens"),
-            topic_prefix="tokens.",
-        )
-        deployment.make_keys()
-        await deployment.migrate()
+        deployment = await deployed(servers, "tokens", simulator)
         async with assemble(load(environ=deployment.environment)) as service:
             ids = await _filled(service)
 
