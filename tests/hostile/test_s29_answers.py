@@ -6,6 +6,7 @@ import hmac
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import orjson
@@ -79,16 +80,16 @@ def led_to(result: object) -> str:
     return repr(result)
 
 
-class Measured:
-    """The most memory that a block took."""
-
-    def __enter__(self) -> None:
-        tracemalloc.start()
-
-    def __exit__(self, *error: object) -> None:
-        _, peak = tracemalloc.get_traced_memory()
+@asynccontextmanager
+async def bounded() -> AsyncIterator[None]:
+    """A block that ends by itself, and takes no more memory than a call may."""
+    tracemalloc.start()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            yield
+        assert tracemalloc.get_traced_memory()[1] < MEMORY
+    finally:
         tracemalloc.stop()
-        assert peak < MEMORY
 
 
 # The token endpoint.
@@ -101,12 +102,11 @@ async def test_s29_at_the_token_endpoint(
     within_bounds(answer)
     server.scripts["token"] = answer.script
     config = provider_at(f"http://127.0.0.1:{server.port}")
-    with Measured():
-        async with asyncio.timeout(PATIENCE_S):
-            exchanged = await exchange(
-                outbound, config, code=Secret("code"), verifier=Secret("v" * 43), redirect_uri="https://h.example/cb"
-            )
-            refreshed = await refresh(outbound, config, Secret("rt-0"))
+    async with bounded():
+        exchanged = await exchange(
+            outbound, config, code=Secret("code"), verifier=Secret("v" * 43), redirect_uri="https://h.example/cb"
+        )
+        refreshed = await refresh(outbound, config, Secret("rt-0"))
     assert (led_to(exchanged), led_to(refreshed)) == (answer.token, answer.token)
     assert server.of("token") == 2  # once each: nothing is repeated by itself
     if isinstance(exchanged, Unavailable):
@@ -147,9 +147,8 @@ async def test_s29_at_the_revocation_endpoint(
 ) -> None:
     within_bounds(answer)
     server.scripts["revoke"] = answer.script
-    with Measured():
-        async with asyncio.timeout(PATIENCE_S):
-            result = await revoke(outbound, provider_at(f"http://127.0.0.1:{server.port}"), Secret("rt-0"))
+    async with bounded():
+        result = await revoke(outbound, provider_at(f"http://127.0.0.1:{server.port}"), Secret("rt-0"))
     assert led_to(result) == {AGAIN: NO_ANSWER, DONE: DONE}[answer.revoke or ""]
 
 
@@ -162,10 +161,9 @@ async def test_s29_at_the_api(
 ) -> None:
     within_bounds(answer)
     server.scripts["api"] = answer.script
-    with Measured():
-        async with asyncio.timeout(PATIENCE_S):
-            config = provider_at(f"http://127.0.0.1:{server.port}")
-            result = await verify(outbound, config, Grant(Secret("at-1")), expected=None, claimed="17", nonce=None)
+    async with bounded():
+        config = provider_at(f"http://127.0.0.1:{server.port}")
+        result = await verify(outbound, config, Grant(Secret("at-1")), expected=None, claimed="17", nonce=None)
     assert led_to(result) == (NO_ANSWER if answer.api == AGAIN else answer.api)
     if isinstance(result, VerifiedAccount):
         assert result.account.name.startswith("Acme") and result.account.name.isprintable()
@@ -200,9 +198,8 @@ async def verified(server: HostileServer, outbound: Outbound, id_token: str) -> 
     config = provider_at("", hosts=hosts_but_the_issuers)
     server.scripts.setdefault("api", json(COMPANY))
     grant = Grant(Secret("at-1"), id_token=Secret(id_token))
-    with Measured():
-        async with asyncio.timeout(PATIENCE_S):
-            return led_to(await verify(outbound, config, grant, expected=None, claimed="17", nonce="n-1"))
+    async with bounded():
+        return led_to(await verify(outbound, config, grant, expected=None, claimed="17", nonce="n-1"))
 
 
 async def test_s29_an_id_token_that_is_right_is_accepted(server: HostileServer, outbound: Outbound) -> None:
