@@ -1,14 +1,47 @@
-"""Grammars for Hypothesis: callbacks, handoffs, JWTs, CloudEvents and sealed values, from almost right to garbage."""
+"""Grammars for Hypothesis: callbacks, JWTs, CloudEvents and providers' answers, from almost right to garbage."""
 
 import base64
 import json
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from hypothesis import strategies as st
 
 from schemas import channels
-from tests.fuzz.from_schema import ANYTHING, NASTY_TEXT, SCALARS
+
+JSON: TypeAlias = Any  # what JSON can hold
+Values: TypeAlias = "st.SearchStrategy[JSON]"
+
+# What parsers and databases trip over.
+NASTY_TEXT = st.sampled_from(
+    [
+        *(
+            "",
+            " ",
+            "\0",
+            "a\0b",
+            "\r\nX-Evil: 1",
+            "\u202eevil",
+            "\ufffe",
+            "\U0010ffff",
+            "\x7f",
+            "'; drop table connector--",
+        ),
+        *("../../etc/passwd", "%00", "%2e%2e%2f", "{{7*7}}", "<script>", "null", "-1", "٣", "²", "1e9", "NaN"),
+        *("a" * 300, "é" * 5000),
+    ]
+)
+ANY_TEXT = st.one_of(NASTY_TEXT, st.text(max_size=40))
+SCALARS: Values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([2**31, 2**63, 2**64, -(2**63) - 1, 10**400, 1.5, 1e308, -0.0]),
+    ANY_TEXT,
+)
+ANYTHING: Values = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3), max_leaves=6
+)
 
 NASTY_JSON = [
     b"",
@@ -40,14 +73,6 @@ def as_json(told: Any) -> bytes:
 
 def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def cursors() -> "st.SearchStrategy[str]":
-    """What `Link` headers hold, and what somebody makes of it."""
-    times = st.sampled_from(["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00", "0001-01-01T00:00:00+00:00", "x", ""])
-    numbers = st.one_of(st.integers(), st.sampled_from([2**31, 2**63, -(2**63) - 1, 10**30]), SCALARS)
-    told = st.fixed_dictionaries({}, optional={"after": SCALARS, "before": st.one_of(times, SCALARS), "place": numbers})
-    return st.one_of(told, ANYTHING).map(lambda value: base64.urlsafe_b64encode(as_json(value)).decode())
 
 
 # Callbacks.
@@ -91,38 +116,6 @@ def callback_texts() -> "st.SearchStrategy[str]":
         lambda t: t[1].join(t[0])
     )
     return st.one_of(joined, _ALMOST, st.text(max_size=60))
-
-
-def callback_queries() -> "st.SearchStrategy[bytes]":
-    """Queries, as they stand in a request's first line."""
-    return callback_texts().map(lambda text: bytes(b for b in text.encode() if b > 0x20 and b != 0x7F))
-
-
-# The window.
-
-
-def window_requests() -> "st.SearchStrategy[tuple[str, bytes]]":
-    """Requests for the window's pages, of strangers."""
-    ids = st.one_of(
-        st.uuids().map(str),
-        st.sampled_from(["a" * 43, "a" * 5000, "%00", "%ff", "..", "%2e%2e%2f", "assets", "assets/..%2f..", "%C3%A9"]),
-        NASTY_TEXT.map(quote),
-        st.binary(max_size=30).map(quote),
-    )
-    shapes = [
-        "/connect/{}",
-        "/connect/attempts/{}",
-        "/connect/attempts/{}/status",
-        "/connect/attempts/{}/again",
-        "/connect/attempts/{}/cancel",
-        "/connect/assets/{}",
-        "/help/reasons/{}",
-        "/help/problems/{}",
-        "/oauth/callback/{}",
-        "/oauth/callback/{}?state=a&code=b",
-    ]
-    methods = st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"])
-    return st.tuples(methods, st.tuples(st.sampled_from(shapes), ids).map(lambda t: t[0].format(t[1]).encode()))
 
 
 # JWTs.

@@ -26,7 +26,6 @@ from service.settings.model import Jwt
 from service.vault.envelope import SealContext, WrappedKey, open_sealed, seal, unwrapped_parts
 from service.vault.keys import SealBroken
 from tests.fuzz import grammars
-from tests.fuzz.from_schema import ANY_TEXT
 from tests.loop import QUICKBOOKS
 
 DESCRIPTION = load_descriptions()[ProviderId(QUICKBOOKS)]
@@ -131,7 +130,7 @@ def test_r14_s34_a_sealed_value_opens_whole_and_in_its_place_or_is_broken(
 
 
 @many
-@given(st.tuples(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, st.integers(0, 2**31)))
+@given(st.tuples(grammars.ANY_TEXT, grammars.ANY_TEXT, grammars.ANY_TEXT, grammars.ANY_TEXT, st.integers(0, 2**31)))
 def test_r14_s34_a_value_opens_in_no_other_context(parts: "Sequence[str | int]") -> None:
     other = SealContext(*parts)  # type: ignore[arg-type]  # its fields are texts and a number
     assert other.covered() != CONTEXT.covered()
