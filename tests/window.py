@@ -6,11 +6,11 @@ Nothing of the service is called but by its port. What a test wants to know is a
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import aiohttp
@@ -32,6 +32,20 @@ ALL_SCOPES = " ".join(scope.value for scope in Scope)
 OWNER = {"id": "u-olivia", "name": "Olivia"}
 QUICKBOOKS = "quickbooks-online"
 FORM = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
+
+
+def host_token(key: bytes, tenant: str, *, alg: str = "HS256", **changes: Any) -> str:
+    """A token of the host's for that tenant, good for a minute, with these claims changed."""
+    claims = {
+        "iss": "https://host.example",
+        "aud": "regrant",
+        "sub": "backend",
+        "exp": int(time.time()) + 60,
+        "tenant": tenant,
+        "scope": ALL_SCOPES,
+        **changes,
+    }
+    return jwt.encode({"alg": alg}, claims, OctKey.import_key(key), algorithms=[alg])
 
 
 @dataclass
@@ -107,16 +121,7 @@ class Running:
     async def api_with_headers(
         self, method: str, path: str, body: object = None, *, tenant: str = "drivewell", **headers: str
     ) -> tuple[int, Any, Mapping[str, str]]:
-        claims = {
-            "iss": "https://host.example",
-            "aud": "regrant",
-            "sub": "backend",
-            "exp": int(time.time()) + 60,
-            "tenant": tenant,
-            "scope": ALL_SCOPES,
-        }
-        token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(self.key), algorithms=["HS256"])
-        given = {"Authorization": f"Bearer {token}", **headers}
+        given = {"Authorization": f"Bearer {host_token(self.key, tenant)}", **headers}
         async with self.session.request(method, URL(self.origin + path, encoded=True), json=body, headers=given) as a:
             return a.status, await a.json(content_type=None), dict(a.headers)
 
@@ -186,6 +191,10 @@ class Running:
         return {
             t["name"]: [dict(row) for row in await self.loop.pool.fetch(f"select * from {t['name']}")] for t in tables
         }
+
+
+Services: TypeAlias = Callable[..., AbstractAsyncContextManager["Running"]]
+"""Starts a service as `running` does, with settings beside the tests' own."""
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """The host's API over real HTTP, on a real database: who may do what, and what a caller is told when it may not."""
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,13 @@ from uuid import uuid4
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
-from joserfc import jwt
-from joserfc.jwk import OctKey
 
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route, Scope
 from service.app import web_app
 from service.http.api import operation_of
 from tests.loop import Loop, running_loop
+from tests.window import host_token
 
 ALL_SCOPES = " ".join(scope.value for scope in Scope)
 
@@ -30,16 +28,7 @@ class Host:
     key: bytes
 
     def token(self, tenant: str = "drivewell", *, alg: str = "HS256", **changes: Any) -> str:
-        claims = {
-            "iss": "https://host.example",
-            "aud": "regrant",
-            "sub": "backend",
-            "exp": int(time.time()) + 60,
-            "tenant": tenant,
-            "scope": ALL_SCOPES,
-            **changes,
-        }
-        return jwt.encode({"alg": alg}, claims, OctKey.import_key(self.key), algorithms=[alg])
+        return host_token(self.key, tenant, alg=alg, **changes)
 
     async def call(
         self, method: str, path: str, body: object = None, *, tenant: str = "drivewell", **headers: str

@@ -1,9 +1,6 @@
 """Whose account (S15-S18): what a grant has to prove before it counts, on the running service over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,21 +15,9 @@ from service.oauth.description import ProviderConfig, load_descriptions
 from service.store import attempts
 from service.store.environments import EnvironmentChanged
 from tests.loop import eventually
-from tests.window import QUICKBOOKS, Running, running
+from tests.window import QUICKBOOKS, Running, Services
 
 ALLOWED = {"accounts_may_repeat": True}
-Services = Callable[..., AbstractAsyncContextManager[Running]]
-
-
-@pytest.fixture
-def services(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Services:
-    return lambda **more: running(database, kafka_bootstrap, topic_prefix, tmp_path, more=more)
-
-
-@pytest.fixture
-async def service(services: Services) -> AsyncIterator[Running]:
-    async with services() as service:
-        yield service
 
 
 async def ended(service: Running, id_: str, reason: str) -> Any:

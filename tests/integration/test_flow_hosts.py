@@ -1,21 +1,11 @@
 """What a host's backend may send (S38, R14): ids, queries and cursors that can't be are told so, and never a 5xx."""
 
 import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import quote
 
 import orjson
-import pytest
 
-from tests.window import OWNER, Running, running
-
-
-@pytest.fixture
-async def service(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(database, kafka_bootstrap, topic_prefix, tmp_path) as service:
-        yield service
-
+from tests.window import OWNER, Running
 
 ODD = ("%00", "a%00", "%ff", "%ED%A0%80", "a%20b", "%C3%BC", "x" * 129, "'")
 

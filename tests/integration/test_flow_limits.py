@@ -1,23 +1,11 @@
 """Rate limits and open attempts (S39), on the running service over HTTP."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from schemas.lifecycle import State
 from service.app import ATTEMPTS_KEPT
 from service.store.openings import CLEARED_AT_ONCE, clear_attempts
-from tests.window import OWNER, Running, running
-
-Services = Callable[..., AbstractAsyncContextManager[Running]]
-
-
-@pytest.fixture
-def services(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Services:
-    return lambda **more: running(database, kafka_bootstrap, topic_prefix, tmp_path, more=more)
+from tests.window import OWNER, Running, Services
 
 
 async def test_s39_an_address_that_floods_callbacks_gets_a_page_that_goes_on_by_itself(services: Services) -> None:

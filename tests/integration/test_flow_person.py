@@ -1,9 +1,6 @@
 """The right person (S7-S10, P11): links, the button, and the host's confirmation, on the running service over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,20 +10,7 @@ from yarl import URL
 from schemas.lifecycle import State
 from service.settings.model import Web
 from tests.loop import COMPLETION_URL, eventually
-from tests.window import OWNER, Running, running
-
-Services = Callable[..., AbstractAsyncContextManager[Running]]
-
-
-@pytest.fixture
-def services(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Services:
-    return lambda **more: running(database, kafka_bootstrap, topic_prefix, tmp_path, more=more)
-
-
-@pytest.fixture
-async def service(services: Services) -> AsyncIterator[Running]:
-    async with services() as service:
-        yield service
+from tests.window import OWNER, Running, Services
 
 
 async def requests(service: Running) -> int:

@@ -3,8 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -13,13 +12,7 @@ from yarl import URL
 
 from schemas.lifecycle import State
 from tests.loop import eventually
-from tests.window import Running, running
-
-
-@pytest.fixture
-async def service(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(database, kafka_bootstrap, topic_prefix, tmp_path) as service:
-        yield service
+from tests.window import Running
 
 
 def forms(dump: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
