@@ -1,7 +1,7 @@
 """A person at a real browser: from the failed row in the host's list, through the provider, back to healthy."""
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Error, Page, expect
 
 from service.demo.platform import Platform
 from service.demo.set_up import FAILING
@@ -12,7 +12,12 @@ pytestmark = pytest.mark.browser
 
 
 async def shot(page: Page, name: str) -> None:
-    await page.screenshot(path=SCREENS / f"{name}.png")
+    """A picture of the page. Chromium now and then can't take one on a busy machine: then it is asked once more."""
+    path = SCREENS / f"{name}.png"
+    try:
+        await page.screenshot(path=path)
+    except Error:
+        await page.screenshot(path=path)
 
 
 async def opened_window(page: Page) -> Page:
