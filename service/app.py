@@ -19,7 +19,7 @@ from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
 from service.engine.expiry import warn_of_ends
 from service.engine.jobs import Handler, run_jobs
-from service.http.access import access_log
+from service.http.access import access_log, runner_of
 from service.http.api import build_api
 from service.http.auth import Authenticator
 from service.http.context import LARGEST_BODY, Parts
@@ -250,7 +250,7 @@ def worker_of(service: Service, shards_changed: Callable[[], None]) -> Worker:
 
 async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.AppRunner:
     """Opens the port: probes for every role, the API and the window for those that serve them."""
-    runner = web.AppRunner(web_app(service, role, draining), access_log=None, shutdown_timeout=DRAIN_S)
+    runner = runner_of(web_app(service, role, draining), DRAIN_S)
     await runner.setup()
     await web.TCPSite(runner, service.settings.http.host, service.settings.http.port).start()
     return runner

@@ -86,19 +86,6 @@ def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 _STRUCTLOG_OWN = frozenset({"exc_info", "stack_info", "_record", "_from_structlog", "positional_args"})
 
 
-def _without_bad_requests(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """aiohttp logs what it couldn't parse: a request's line, or a header with a cookie.
-
-    No pattern knows what is secret in there, so nothing of it stays but that it came.
-    """
-    error = event.get("exc_info")
-    error = error[1] if isinstance(error, tuple) else error
-    if type(error).__module__ == "aiohttp.http_exceptions":
-        kept = {name: value for name, value in event.items() if name in _STRUCTLOG_OWN - {"exc_info"}}
-        return {**kept, "event": "bad_request", "error": type(error).__name__}
-    return event
-
-
 def _redact_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """A traceback becomes text after the first processor has run, so it is redacted here."""
     for name in ("exception", "stack"):
@@ -124,7 +111,6 @@ def set_up_logs(level: str, form: Literal["json", "console"], stream: TextIO | N
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.ExtraAdder(),
-        _without_bad_requests,
         _redact,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

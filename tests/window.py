@@ -26,6 +26,7 @@ from service.app import web_app
 from service.demo.embedded.child import free_port
 from service.demo.simulator import person as at_the_provider
 from service.demo.simulator.seed import OLIVIA, PASSWORD
+from service.http.access import runner_of
 from tests.loop import Loop, running_loop
 
 ALL_SCOPES = " ".join(scope.value for scope in Scope)
@@ -215,7 +216,7 @@ async def running(
     async with running_loop(database, bootstrap, prefix, folder, rules, worker=False, more=changed) as loop:
         for provider in loop.service.providers:
             loop.simulator.world.client.redirect_uris.add(f"{origin}/oauth/callback/{provider}")
-        runner = web.AppRunner(web_app(loop.service, "api", asyncio.Event()), access_log=None)
+        runner = runner_of(web_app(loop.service, "api", asyncio.Event()))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
         key_file = loop.service.settings.jwt.hs256_key_file

@@ -1,5 +1,6 @@
 """The access log: method, route pattern, status, time. Never a path or query: they hold handoffs, codes and states."""
 
+import logging
 import time
 
 import structlog
@@ -9,6 +10,27 @@ from aiohttp.typedefs import Handler
 log = structlog.get_logger()
 
 _QUIET = ("/livez", "/readyz")
+
+
+def runner_of(app: web.Application, drain_s: float = 1.0) -> web.AppRunner:
+    """What serves `app`, with no log but ours; its end waits `drain_s` seconds for requests under way."""
+    return web.AppRunner(app, access_log=None, logger=_SERVER, shutdown_timeout=drain_s)
+
+
+def _without_bad_requests(record: logging.LogRecord) -> bool:
+    """aiohttp logs what it couldn't parse: a request's line, or a header with a cookie.
+
+    No pattern knows what is secret in there, so nothing of it stays but that it came.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if type(error).__module__ == "aiohttp.http_exceptions":
+        record.msg, record.args, record.exc_info = "bad_request", (), None
+        record.error = type(error).__name__
+    return True
+
+
+_SERVER = logging.getLogger("aiohttp.server.regrant")
+_SERVER.addFilter(_without_bad_requests)
 
 
 @web.middleware

@@ -21,6 +21,7 @@ from yarl import URL
 from schemas.ids import ProviderId
 from schemas.lifecycle import State
 from service.app import Service, assemble, web_app
+from service.http.access import runner_of
 from service.demo.client import AUDIENCE, ISSUER, Answer, Regrant
 from service.demo.embedded.child import free_port
 from service.demo.person import Person, Screen
@@ -206,7 +207,7 @@ async def theatre(dsn: str, folder: Path) -> AsyncIterator[Theatre]:
         await migrate.migrate(connection, shards=settings.shards)
         await connection.close()
         service = await stack.enter_async_context(assemble(settings))
-        runner = web.AppRunner(web_app(service, "api", asyncio.Event()), access_log=None, shutdown_timeout=1)
+        runner = runner_of(web_app(service, "api", asyncio.Event()))
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", settings.http.port).start()
