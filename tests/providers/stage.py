@@ -21,7 +21,6 @@ from yarl import URL
 from schemas.ids import ProviderId
 from schemas.lifecycle import State
 from service.app import Service, assemble, web_app
-from service.http.access import runner_of
 from service.demo.client import AUDIENCE, ISSUER, Answer, Regrant
 from service.demo.embedded.child import free_port
 from service.demo.person import Person, Screen
@@ -30,6 +29,7 @@ from service.demo.simulator.play import Play
 from service.demo.simulator.seed import OLIVIA, PASSWORD
 from service.engine.deadlines import fire_deadlines
 from service.engine.jobs import run_jobs
+from service.http.access import runner_of
 from service.oauth.description import Description, load_descriptions
 from service.settings import Settings
 from service.store import migrate
