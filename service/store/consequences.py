@@ -112,7 +112,8 @@ END_VERIFICATION = "delete from job where attempt_id = $1 and kind = 'verify'"
 # A grant that isn't used is revoked where that is safe, and shredded, by a job.
 RETIRE_CANDIDATE = """
 with retired as (
-    update credential set status = 'retiring' where attempt_id = $1 and status = 'candidate'
+    update credential set status = 'retiring'
+    where attempt_id = $1 and connector = (select connector from attempt where attempt_id = $1) and status = 'candidate'
     returning connector, attempt_id
 )
 insert into job (kind, connector, attempt_id, run_at) select 'retire', connector, attempt_id, $2 from retired
@@ -133,7 +134,7 @@ insert into job (kind, connector, attempt_id, run_at) select 'retire', connector
 """
 MAKE_CURRENT = """
 update credential set status = 'current', borrowed = false
-where attempt_id = $1 and status = 'candidate' and generation = $2
+where connector = $1 and attempt_id = $2 and status = 'candidate' and generation = $3
 """
 COMPLETE_ATTEMPT = """
 update attempt set
@@ -169,7 +170,7 @@ async def carry_out(connection: Connection, consequences: Sequence[Consequence],
                 await connection.execute(WANT_VERIFICATION, pks[v.connector], v.attempt, v.run_at, v.trace)
             case CredentialSwapped() as s:
                 await connection.execute(RETIRE_CURRENT, pks[s.connector], s.at)
-                made = await connection.execute(MAKE_CURRENT, s.attempt, s.generation)
+                made = await connection.execute(MAKE_CURRENT, pks[s.connector], s.attempt, s.generation)
                 assert made == "UPDATE 1", "a verified attempt has its candidate, of the next generation"
                 await connection.execute(COMPLETE_ATTEMPT, s.attempt, s.at)
             case ShredWanted() as w:
