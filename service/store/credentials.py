@@ -64,11 +64,16 @@ where connector = $1 and attempt_id = $2 and status = 'candidate'
 SHRED_CREDENTIAL = "delete from credential where connector = $1 and attempt_id = $2 and status = 'retiring'"
 # Whether another connector holds the same grant, or is about to: what is revoked of it is revoked for that one, too.
 GRANT_IN_USE = "select exists (select from credential where grant_id = $1 and id <> $2 and status <> 'retiring')"
-# Whether anything that works lives on an account: then nothing of it may be revoked. Index connector_account.
+# Whether anything that works lives on an account: then nothing of it may be revoked. A sign-in that came back with it
+# lives on it, too, also before it is proved. Indexes connector_account, attempt_open.
 ACCOUNT_IN_USE = """
 select exists (
     select from connector
     where provider = $1 and account_id = $2 and state not in ('disconnected', 'deleted')
+) or exists (
+    select from attempt a join connector c on c.id = a.connector
+    left join credential k on k.connector = c.id and k.attempt_id = a.attempt_id and k.status = 'candidate'
+    where a.ended_at is null and c.provider = $1 and $2 in (a.claimed_account, k.account_id)
 )
 """
 
