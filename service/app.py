@@ -35,7 +35,7 @@ from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
 from service.oauth.limits import FlowLimits
 from service.oauth.outbound import Outbound
-from service.oauth.probe import AfterAHint, Prober
+from service.oauth.probe import Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
@@ -129,7 +129,7 @@ def _put_together(
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
     refresher = Refresher(engine, pool, keeper, providers, outbound)
     tokens = Tokens(pool, keeper, refresher)
-    prober = Prober(engine, pool, providers, Refresher(AfterAHint(engine), pool, keeper, providers, outbound))
+    prober = Prober(engine, pool, providers, refresher)
     handlers["probe"] = prober.run
     importer = Importer(engine, pool, keeper, providers)
     rewrapper = Rewrapper(pool, vault)
