@@ -71,7 +71,7 @@ _PARAMETERS: dict[str, JSON] = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "A repeat with the same key within 24 hours gets the first one's answer.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {"type": "string", "pattern": "^[\\x20-\\x7e]{1,200}$"},
     },
 }
 

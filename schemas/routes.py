@@ -249,7 +249,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.TOKENS_READ,
         api.AccessToken,
         api.TokenRequest,
-        problems=(ProblemCode.NO_CREDENTIAL, ProblemCode.CONNECTOR_DELETED, ProblemCode.PROVIDER_UNAVAILABLE),
+        problems=(ProblemCode.NO_CREDENTIAL, ProblemCode.PROVIDER_UNAVAILABLE),
     ),
     Route(
         "import_credential",

@@ -10,12 +10,12 @@ from aiohttp import web
 
 from schemas import api
 from schemas.ids import ConnectorId, ProviderId
-from schemas.lifecycle import Refused, State
+from schemas.lifecycle import State
 from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from service.engine import records
 from service.http.context import CONNECTOR_ID, Call
-from service.http.problems import ApiProblem, refused
+from service.http.problems import ApiProblem
 from service.oauth.words import words_of
 from service.store import reads
 from service.store.reads import Ends
@@ -23,6 +23,7 @@ from statemachine.connector import Connector
 from statemachine.inputs import Delete, Disconnect, Register, Update
 
 PAGE, LARGEST_PAGE = 100, 500
+_LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 _PROVIDER = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -58,7 +59,7 @@ async def register_connector(call: Call) -> web.Response:
 
 
 async def get_connector(call: Call) -> web.Response:
-    return await _one(call, (await _found(call))[1])
+    return await _one(call, (await call.found())[1])
 
 
 async def update_connector(call: Call) -> web.Response:
@@ -76,13 +77,12 @@ async def delete_connector(call: Call) -> web.Response:
 
 
 async def get_history(call: Call) -> web.Response:
-    pk, _ = await _found(call)
-    cursor = _cursor(call)
+    pk, _ = await call.found()
+    cursor, limit = _cursor(call), _limit(call)
     place = cursor.get("place", 0)
     before = _instant(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)), "cursor")
     if not isinstance(place, int) or not 0 <= place < 2**63:
         raise _wrong("cursor")
-    limit = _limit(call)
     async with call.parts.pool.acquire() as connection:
         page = await reads.history(connection, pk, before, place, limit)
     last = page.rows[-1] if page.rows else None
@@ -103,14 +103,6 @@ async def get_history(call: Call) -> web.Response:
         for row in page.rows
     ]
     return call.answer(api.History(entries=entries), headers=more)
-
-
-async def _found(call: Call) -> tuple[int, Connector]:
-    async with call.parts.pool.acquire() as connection:
-        found = await reads.connector(connection, call.connector, call.caller.tenant)
-    if found is None or found[1].state is State.DELETED:
-        raise refused(Refused.UNKNOWN_CONNECTOR)
-    return found
 
 
 async def _one(call: Call, connector: Connector, headers: dict[str, str] | None = None) -> web.Response:
@@ -178,9 +170,9 @@ def _instant(text: str, parameter: str) -> datetime:
 
 
 def _limit(call: Call) -> int:
-    """How many the caller wants at most."""
+    """How many entries a page holds at most."""
     given = call.request.query.get("limit", str(PAGE))
-    if not re.fullmatch("[0-9]{1,3}", given) or not 1 <= int(given) <= LARGEST_PAGE:
+    if not _LIMIT.fullmatch(given) or int(given) > LARGEST_PAGE:
         raise _wrong("limit")
     return int(given)
 

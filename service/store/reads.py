@@ -42,7 +42,8 @@ where k.ends_at < now() + $1::interval
 order by k.ends_at, k.id limit $2
 """
 
-# Transitions and notes, newest first. Indexes transition_connector and note_connector.
+# Transitions and notes, newest first. Notes of one batch are of one instant and have no number: a page has all of them.
+# Indexes transition_connector and note_connector.
 HISTORY = """
 select * from (
     select t.at, 'transition' as outcome, t.trigger::text, t.version, t.from_state::text, t.to_state::text, t.reason,
@@ -55,7 +56,7 @@ select * from (
         null, null, n.evidence, 0
     from note n where n.connector = $1
 ) entry
-where (at, place) < ($2, $3) order by at desc, place desc limit $4
+where (at, place) < ($2, $3) order by at desc, place desc fetch first $4 rows with ties
 """
 
 REACHABLE = "select 1"
@@ -149,9 +150,15 @@ async def endings(connection: Connection, within: timedelta, limit: int) -> list
 
 
 async def history(connection: Connection, pk: int, before: datetime, place: int, limit: int) -> Page:
-    """A page of a connector's history, older than `before` (and, at that instant, than the place)."""
+    """A page of a connector's history, older than `before` (and, at that instant, than the place).
+
+    It holds more than `limit` where the next page, which begins behind its last row's place, would leave some out.
+    """
     rows = await connection.fetch(HISTORY, pk, before, place, limit + 1)
-    return Page(rows[:limit], len(rows) > limit)
+    end = limit
+    while end < len(rows) and (rows[end]["at"], rows[end]["place"]) == (rows[end - 1]["at"], rows[end - 1]["place"]):
+        end += 1
+    return Page(rows[:end], len(rows) > limit)
 
 
 async def reachable(connection: Connection) -> None:
