@@ -1,14 +1,15 @@
 // An authorization server that we didn't write: npm `oidc-provider`, with a sign-in page that does what its form says.
 //
-// Its settings come in REGRANT_FOREIGN (JSON). Its own pages aside, it tells what it did (`/journal`), gives a grant
-// without pages (`/grants`), as the simulator does, and takes a note of who asked what: nothing of that is a client's.
+// Its settings come in REGRANT_FOREIGN (JSON). Beside its own pages it tells what it did (`/journal`, `/issued/<hash>`)
+// and gives a grant without pages (`/grants`), as the simulator does: nothing of that is a client's.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Provider } from 'oidc-provider';
 
 const settings = JSON.parse(process.env.REGRANT_FOREIGN);
 const issuer = `http://127.0.0.1:${settings.port}`;
-const journal = { refreshed: 0, presented: {}, issued: [], authorized: [], pushed: 0, revoked: 0 };
+const journal = { refreshed: 0, issued: 0, presented: {}, authorized: [], pushed: 0, revoked: 0 };
+const issued = new Set();
 const scope = 'openid profile email offline_access';
 const day = 24 * 60 * 60;
 
@@ -96,6 +97,10 @@ provider.use(async (ctx, next) => {
     ctx.body = journal;
     return undefined;
   }
+  if (ctx.path.startsWith('/issued/')) {
+    ctx.body = { known: issued.has(ctx.path.slice('/issued/'.length)) };
+    return undefined;
+  }
   if (ctx.path === '/auth') journal.authorized.push([...new URLSearchParams(ctx.querystring).keys()]);
   if (ctx.path === '/token' && settings.token_takes_ms) {
     await new Promise((done) => { setTimeout(done, settings.token_takes_ms); });
@@ -112,7 +117,8 @@ function noted(ctx) {
 provider.on('grant.success', (ctx) => {
   noted(ctx);
   journal.refreshed += ctx.oidc.params.grant_type === 'refresh_token' ? 1 : 0;
-  journal.issued.push(hashed(ctx.body.access_token));
+  journal.issued += 1;
+  issued.add(hashed(ctx.body.access_token));
 });
 provider.on('server_error', (ctx, error) => console.error(error));
 provider.on('grant.error', noted);

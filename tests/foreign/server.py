@@ -54,10 +54,16 @@ class ForeignServer:
         }
 
     async def journal(self) -> dict[str, Any]:
-        """What it did: refreshes, the hashes of what was presented and issued, names of authorization parameters."""
+        """What it did: tokens issued, refresh tokens that came (by hash, how often), parameters that codes came by."""
         async with self.session.get(f"{self.url}/journal") as answer:
             told: dict[str, Any] = await answer.json()
             return told
+
+    async def issued(self, token: str) -> bool:
+        """Whether it ever issued that access token."""
+        hash_ = hashlib.sha256(token.encode()).hexdigest()
+        async with self.session.get(f"{self.url}/issued/{hash_}") as answer:
+            return bool((await answer.json())["known"])
 
     async def granted(self, account: str) -> str:
         """A refresh token of a new grant of that account, without pages."""
@@ -82,11 +88,6 @@ class ForeignServer:
         async with self.session.post(self.url + path, data=form, headers=given) as answer:
             told: dict[str, Any] = await answer.json()
             return told
-
-
-def hash_of(token: str) -> str:
-    """As the journal has tokens."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 @asynccontextmanager

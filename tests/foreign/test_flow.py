@@ -50,11 +50,11 @@ async def test_s12_an_answer_without_this_server_s_issuer_is_refused_and_the_tru
     browser, before = stage.running.browser(), await stage.credential()
     came = await stage.back(browser, consent=consent)
     assert came.url.query["iss"] == stage.server.url
-    issued = len((await stage.server.journal())["issued"])
+    issued = (await stage.server.journal())["issued"]
     forged = came.url.without_query_params("iss") if iss is None else came.url.update_query(iss=iss)
     assert (await browser.get(forged.raw_path_qs)).status == 400
     assert (await stage.credential(), await stage.ended()) == (before, False)
-    assert len((await stage.server.journal())["issued"]) == issued
+    assert (await stage.server.journal())["issued"] == issued
     assert (await stage.follow(browser, came)).status == 303
     await eventually(stage.ended, "the attempt ends")
     assert (await stage.told())["reason"] == (Reason.CONNECTED if consent else Reason.ACCESS_DENIED)
@@ -63,12 +63,12 @@ async def test_s12_an_answer_without_this_server_s_issuer_is_refused_and_the_tru
 async def test_s02_a_callback_counts_once(stage: Stage) -> None:
     browser = stage.running.browser()
     came = await stage.back(browser)
-    issued = len((await stage.server.journal())["issued"])
+    issued = (await stage.server.journal())["issued"]
     for _ in range(3):
         assert (await stage.follow(browser, came)).status == 303
     await stage.running.loop.state(stage.id, State.SYNCING)
     await eventually(stage.ended, "the attempt ends")
-    assert len((await stage.server.journal())["issued"]) == issued + 1
+    assert (await stage.server.journal())["issued"] == issued + 1
 
 
 async def test_s30_a_rotated_refresh_token_is_kept_and_used(stage: Stage) -> None:
