@@ -39,6 +39,7 @@ from service.oauth.probe import Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
+from service.oauth.sharing import Sharer
 from service.oauth.tokens import Tokens
 from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
@@ -132,6 +133,7 @@ def _put_together(
     tokens = Tokens(pool, keeper, refresher)
     prober = Prober(engine, pool, providers, refresher)
     handlers["probe"] = prober.run
+    handlers["share"] = Sharer(engine, pool, keeper, providers).run
     importer = Importer(engine, pool, keeper, providers)
     rewrapper = Rewrapper(pool, vault)
     return Service(settings, pool, engine, flow, tokens, importer, refresher, prober, providers, handlers, rewrapper)
