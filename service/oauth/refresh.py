@@ -11,8 +11,8 @@ else a person is asked. An interrupted refresh leaves its lease behind, so it is
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 
@@ -53,10 +53,23 @@ STORE_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 10.0)
 """How often, and for how long, a database that is away is waited for with a new token in hand."""
 
 _PASSES: tuple[type[BaseException], ...] = (NoKey, *TRANSIENT)
-_REFRESHING = Access("regrant", "refresh")
 
 ENDED: Sequence[str] = [reason.value for reason in Reason if reason.offers_login]
 """A dead verdict stops every further call, also while somebody is on their way to sign in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a credential is refreshed. Who joins a refresh that is under way gets what that one was begun for."""
+
+    access: Access
+    """What the audit keeps of the refresh token's opening."""
+    instead: Mapping[Reason, Reason] = field(default_factory=dict)
+    """What a refusal means where the cause tells more than the provider's answer."""
+
+
+NEEDED = Cause(Access("regrant", "refresh"))
+"""Somebody waits for a token, or will soon."""
 
 
 class NoToken(Enum):
@@ -95,9 +108,9 @@ class Refresher:
         self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
         self._ending = False
 
-    async def newer(self, row: CredentialRow) -> Denied | None:
+    async def newer(self, row: CredentialRow, cause: Cause = NEEDED) -> Denied | None:
         """Sees to it that there is something newer than this; `None`: read again. Who asks meanwhile gets the same."""
-        flight = self._flight(row)
+        flight = self._flight(row, cause)
         try:
             async with asyncio.timeout(WAIT.total_seconds()):
                 return await asyncio.shield(flight)
@@ -134,12 +147,12 @@ class Refresher:
             if row.provider in self._providers and self._circuits[row.provider].pause() is None:
                 self._flight(row)
 
-    def _flight(self, row: CredentialRow) -> "asyncio.Task[Denied | None]":
+    def _flight(self, row: CredentialRow, cause: Cause = NEEDED) -> "asyncio.Task[Denied | None]":
         """This process's one refresh of a credential. It goes on when nobody waits for it any more."""
         which = (row.id, row.rotation)
         flight = self._flights.get(which)
         if flight is None:
-            flight = self._flights[which] = asyncio.create_task(self._fly(row), name=f"refresh-{row.id}")
+            flight = self._flights[which] = asyncio.create_task(self._fly(row, cause), name=f"refresh-{row.id}")
             flight.add_done_callback(lambda _: self._landed(which))
         return flight
 
@@ -148,7 +161,7 @@ class Refresher:
         if not flight.cancelled() and (error := flight.exception()) is not None:
             log.warning("refresh_failed", error=type(error).__name__)
 
-    async def _fly(self, row: CredentialRow) -> Denied | None:
+    async def _fly(self, row: CredentialRow, cause: Cause) -> Denied | None:
         config = self._providers[row.provider]
         give_up = asyncio.get_running_loop().time() + WAIT.total_seconds()
         async with self._turns[row.provider]:
@@ -163,16 +176,18 @@ class Refresher:
                 if left_behind:
                     return await self.broken(row, SealBroken(f"{row.connector} missed a rotation of its grant"))
                 if lease is not None:
-                    return await self._refresh(row, lease, config)
+                    return await self._refresh(row, lease, config, cause)
                 if asyncio.get_running_loop().time() > give_up:
                     return LATER
                 await asyncio.sleep(POLL_S)  # another replica refreshes: its result is ours, too
         return LATER
 
-    async def _refresh(self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig) -> Denied | None:
+    async def _refresh(
+        self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig, cause: Cause
+    ) -> Denied | None:
         """Refreshes under the lease, which ends with what is stored, or is given back."""
         try:
-            return await self._refreshed(row, lease, config)
+            return await self._refreshed(row, lease, config, cause)
         except SealBroken as broken:
             return await self.broken(row, broken)
         finally:
@@ -182,22 +197,26 @@ class Refresher:
             except TRANSIENT as error:
                 log.warning("refresh_left_to_its_lease", connector=row.connector, error=type(error).__name__)
 
-    async def _refreshed(self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig) -> Denied | None:
+    async def _refreshed(
+        self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig, cause: Cause
+    ) -> Denied | None:
         actor = Actor(ActorKind.PROVIDER, row.provider)
         if row.refresh_sealed is None:
             return await self._reject(row, lease, Reason.TOKEN_REFUSED, actor)
         async with self._pool.acquire() as connection:
             key = await self._keeper.stored_key(connection, row.data_key)
             kind = f"refresh_token.{row.rotation}"
-            sent = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, _REFRESHING)
+            sent = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, cause.access)
             if lease.interrupted:
                 await _audit(connection, row, "refresh_taken_over")
         others = await self._holders.usable(one for one in lease.holders if one.id != row.id)  # before anything is sent
         holders = [Holder(mine, key) for mine in lease.holders if mine.id == row.id] + others
         result = await self._ask(config, row, sent)
-        if isinstance(result, Refusal) and (former := await self._former(row, key, config, result, sent)) is not None:
-            log.warning("former_refresh_token_tried", connector=row.connector, rotation=row.rotation)
-            sent, result = former, await self._ask(config, row, former)
+        if isinstance(result, Refusal):
+            former = await self._former(row, key, config, result, sent, cause)
+            if former is not None:
+                log.warning("former_refresh_token_tried", connector=row.connector, rotation=row.rotation)
+                sent, result = former, await self._ask(config, row, former)
         match result:
             case Grant() as grant:
                 await self._store(row, lease, holders, config, grant, sent)
@@ -205,8 +224,9 @@ class Refresher:
             case Refusal() as refusal:
                 if lease.interrupted:
                     await self._settled(row)
-                denied = await self._reject(row, lease, refusal.reason, actor, refusal.evidence)
-                if denied is not None and lease.interrupted and refusal.reason.offers_login:
+                reason = cause.instead.get(refusal.reason, refusal.reason)
+                denied = await self._reject(row, lease, reason, actor, refusal.evidence)
+                if denied is not None and lease.interrupted and reason.offers_login:
                     await self._tell_lost(row)
                 return denied
             case Unavailable() as unavailable:
@@ -236,7 +256,7 @@ class Refresher:
         return result
 
     async def _former(
-        self, row: CredentialRow, key: DataKey, config: ProviderConfig, refusal: Refusal, sent: Secret
+        self, row: CredentialRow, key: DataKey, config: ProviderConfig, refusal: Refusal, sent: Secret, cause: Cause
     ) -> Secret | None:
         """The refresh token before the one that was refused, where the provider may still take it (S33)."""
         is_late = row.since_refresh > config.description.replay_grace
@@ -244,7 +264,7 @@ class Refresher:
             return None
         kind = f"refresh_token.{row.rotation - 1}"
         async with self._pool.acquire() as connection:
-            former = await self._keeper.opened(connection, key, owner_of(row), kind, row.previous_sealed, _REFRESHING)
+            former = await self._keeper.opened(connection, key, owner_of(row), kind, row.previous_sealed, cause.access)
         return former if former != sent else None
 
     async def _store(
