@@ -197,9 +197,15 @@ class ImportCredential(Request):
     )
     expires_at: AwareDatetime | None = Field(default=None, description="When the access token expires.")
     account_id: str | None = Field(
-        default=None, min_length=1, max_length=200, description="The account that it is of, for example the realm."
+        default=None,
+        min_length=1,
+        max_length=200,
+        pattern=_NO_NUL,
+        description="The account that it is of, for example the realm.",
     )
-    scope: str | None = Field(default=None, max_length=4000, description="What was granted, where it is known.")
+    scope: str | None = Field(
+        default=None, max_length=4000, pattern=r"^[\x20-\x7e]*$", description="What was granted, where it is known."
+    )
 
 
 class ImportLine(ImportCredential):

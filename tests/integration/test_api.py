@@ -229,6 +229,14 @@ async def test_a_bad_body_is_a_problem_that_names_the_field_and_echoes_nothing(
     assert "SECRET" not in await answer.text()
 
 
+async def test_a_grant_with_what_no_database_holds_is_refused_like_any_wrong_field(host: Host) -> None:
+    path = f"/v1/connectors/{await host.registered()}/credential"
+    for wrong in ({"scope": "a\0"}, {"account_id": "1\0"}, {"refresh_token": "\0"}, {"access_token": "\u00e9"}):
+        answer = await host.call("POST", path, {"refresh_token": "x", **wrong})
+        told = await problem(answer, ProblemCode.INVALID_REQUEST)
+        assert [error["pointer"] for error in told["errors"]] == [f"/{name}" for name in wrong]
+
+
 async def test_what_is_no_json_or_too_large_is_told_so(host: Host) -> None:
     headers = {"Authorization": f"Bearer {host.token()}", "Content-Type": "application/json"}
     bad = await host.client.post("/v1/connectors", data=b"{", headers=headers)
