@@ -53,6 +53,13 @@ _PARAMETERS: dict[str, JSON] = {
         "description": Filter.PROVIDER.sentence,
         "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
     },
+    "expiring_before": {
+        "name": "expiring_before",
+        "in": "query",
+        "description": Filter.EXPIRING_BEFORE.sentence,
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-12-31T00:00:00Z",
+    },
     "if_match": {
         "name": "If-Match",
         "in": "header",

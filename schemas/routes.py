@@ -38,6 +38,7 @@ class Filter(Described):
 
     STATE = "state", "Only connectors in this state."
     PROVIDER = "provider", "Only connectors of this provider."
+    EXPIRING_BEFORE = "expiring_before", "Only connectors whose credential has a known end before this instant."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.CONNECTORS_READ,
         api.ConnectorList,
         paged=True,
-        filters=(Filter.STATE, Filter.PROVIDER),
+        filters=(Filter.STATE, Filter.PROVIDER, Filter.EXPIRING_BEFORE),
     ),
     Route(
         "register_connector",

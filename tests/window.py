@@ -207,9 +207,10 @@ async def running(
     *,
     rules: dict[str, object] | None = None,
     more: Mapping[str, Any] | None = None,
+    port: int | None = None,
 ) -> AsyncIterator[Running]:
     """The service behind a port of its own. It has no Kafka worker: what is published isn't asked here."""
-    port = free_port()
+    port = port or free_port()
     origin = f"http://127.0.0.1:{port}"
     alone = {QUICKBOOKS: {"accounts_may_repeat": False}}
     changed = {"providers": alone, **(more or {}), "http": {"public_url": origin, **(more or {}).get("http", {})}}

@@ -36,9 +36,10 @@ async def list_connectors(call: Call) -> web.Response:
     after = _cursor(call).get("after", "")
     if not isinstance(after, str) or (after and not CONNECTOR_ID.fullmatch(after)):
         raise _wrong("cursor")
-    limit = _limit(call)
+    ending = call.request.query.get("expiring_before")
+    before, limit = _instant(ending, "expiring_before") if ending is not None else None, _limit(call)
     async with call.parts.pool.acquire() as connection:
-        found, more = await reads.connectors(connection, call.caller.tenant, after, state, provider, limit)
+        found, more = await reads.connectors(connection, call.caller.tenant, after, state, provider, before, limit)
         ends = await reads.ends(connection, [c.id for c in found])
     headers = _next(call, {"after": found[-1].id}) if more else {}
     return call.answer(api.ConnectorList(connectors=[_shown(call, c, ends.get(c.id)) for c in found]), headers=headers)
@@ -79,13 +80,9 @@ async def get_history(call: Call) -> web.Response:
     pk, _ = await call.found()
     cursor, limit = _cursor(call), _limit(call)
     place = cursor.get("place", 0)
-    try:
-        before = datetime.fromisoformat(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)))
-        if before.tzinfo is None or not isinstance(place, int) or not 0 <= place < 2**63:
-            raise _wrong("cursor")
-        before = before.astimezone(UTC)
-    except (ValueError, OverflowError):  # no time, or one that isn't in the calendar in UTC
-        raise _wrong("cursor") from None
+    before = _instant(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)), "cursor")
+    if not isinstance(place, int) or not 0 <= place < 2**63:
+        raise _wrong("cursor")
     async with call.parts.pool.acquire() as connection:
         page = await reads.history(connection, pk, before, place, limit)
     last = page.rows[-1] if page.rows else None
@@ -160,6 +157,16 @@ def _cursor(call: Call) -> dict[str, object]:
     if not isinstance(decoded, dict):
         raise _wrong("cursor")
     return decoded
+
+
+def _instant(text: str, parameter: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            raise _wrong(parameter)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):  # no time, or one that isn't in the calendar in UTC
+        raise _wrong(parameter) from None
 
 
 def _limit(call: Call) -> int:

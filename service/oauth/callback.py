@@ -41,6 +41,8 @@ def parse_callback(description: Description, issuer: str | None, raw_query: str)
         raise BadCallback("no state")
     if (code is None) == (error is None):
         raise BadCallback("either a code or an error")
+    if not _OF_OTHER_FLOWS.isdisjoint(values):
+        raise BadCallback("an answer that wasn't asked for")
     _check_issuer(values.get("iss"), issuer, advertised=description.authorization_response_iss_parameter_supported)
     claimed = None
     if description.identity.callback_parameter is not None:
@@ -77,6 +79,9 @@ def _refusal(error: str) -> Reason:
         return Reason.ACCESS_DENIED
     return Reason.CLIENT_REJECTED if error in _OUR_FAULT else Reason.PROVIDER_REFUSED
 
+
+_OF_OTHER_FLOWS = frozenset({"response", "id_token", "token", "access_token"})
+"""What a signed response (JARM) and the implicit and hybrid flows answer with. `response_type=code` was asked for."""
 
 _READ = ("state", "code", "error", "iss")
 _FREE_TEXT = ("error_description", "error_uri", "scope", "session_state")

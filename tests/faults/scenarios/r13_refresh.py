@@ -1,7 +1,8 @@
 """R13, P20: refresh tokens that work once, a provider that kills a grant for a reused one, replicas that are killed.
 
 The grants are imported, each of a company of its own. Every access token is made old again and again, workers ask all
-replicas for it at once, and a replica is killed at a random moment, and started again. The provider counts what comes.
+replicas for it at once, and a replica is killed at a random moment, and started again. The provider counts what comes:
+the simulator here, and a server that we didn't write in `tests/foreign/test_r13_foreign.py`.
 """
 
 import asyncio
@@ -10,10 +11,11 @@ import re
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol, TypeAlias
 
 import aiohttp
 import asyncpg
@@ -83,10 +85,74 @@ class Refreshes:
         )
 
 
+class Issuer(Protocol):
+    """The provider's side of it."""
+
+    provider: str
+    environment: Mapping[str, str]
+    """The service's settings of this provider."""
+
+    async def grant(self, number: int) -> tuple[str, str]:
+        """An account and a refresh token of a grant of its own."""
+
+    async def begin(self, told: Refreshes) -> None:
+        """From now on a refresh token works once, a reused one kills its grant, and what comes is counted."""
+
+    async def count(self, told: Refreshes) -> None:
+        """Brings the counts up to date."""
+
+    async def knows(self, token: str) -> bool:
+        """Whether it issued that access token."""
+
+
+Issuing: TypeAlias = Callable[[Supervisor], AbstractAsyncContextManager[Issuer]]
+"""Starts the provider's side; it ends with the block."""
+
+
+@dataclass(slots=True)
+class Simulated:
+    """The simulator, which plays Intuit; the former refresh token is taken for the length of the grace."""
+
+    simulator: Simulator
+    environment: Mapping[str, str]
+    grace: timedelta
+    provider: str = QUICKBOOKS
+
+    async def grant(self, number: int) -> tuple[str, str]:
+        world, realm = self.simulator.world, f"77{number:06}"
+        world.add_company(realm, f"Company {number}")
+        world.set_role(OLIVIA, realm, Role.MASTER_ADMIN)
+        tokens = world.grant_without_pages(OLIVIA, realm, frozenset({ACCOUNTING}))
+        assert tokens.refresh_token is not None
+        return realm, tokens.refresh_token
+
+    async def begin(self, told: Refreshes) -> None:
+        world = self.simulator.world
+        settings = world.settings.grants
+        settings.rotation_interval, settings.previous_token_life = timedelta(), self.grace
+        settings.reuse_detection = True
+        self.simulator.faults.throw("slow", "oauth", endpoint="token", seconds=PROVIDER_TAKES_S)
+        refresh = world.grants.refresh
+
+        def seen(value: str) -> IssuedTokens:
+            told.presented[value] += 1
+            tokens = refresh(value)
+            told.refreshes += 1
+            return tokens
+
+        world.grants.refresh = seen  # type: ignore[method-assign]  # to see every refresh token that comes
+
+    async def count(self, told: Refreshes) -> None:
+        """It counts as they come."""
+
+    async def knows(self, token: str) -> bool:
+        return self.simulator.world.grants.grant_for_access_token(token) is not None
+
+
 @dataclass(slots=True)
 class _Run:
     fleet: Fleet
-    simulator: Simulator
+    issuer: Issuer
     database: asyncpg.Pool
     session: aiohttp.ClientSession
     chance: random.Random
@@ -107,13 +173,11 @@ class _Run:
         await asyncio.gather(*(self._import(number) for number in range(connectors)))
 
     async def _import(self, number: int) -> None:
-        world, id_, realm = self.simulator.world, f"c{number:03}", f"77{number:06}"
-        world.add_company(realm, f"Company {number}")
-        world.set_role(OLIVIA, realm, Role.MASTER_ADMIN)
-        tokens = world.grant_without_pages(OLIVIA, realm, frozenset({ACCOUNTING}))
-        host = self.host(self.processes[0])
-        await host.post("/v1/connectors", {"connector_id": id_, "provider": QUICKBOOKS, "name": f"Company {number}"})
-        body = {"refresh_token": tokens.refresh_token, "account_id": realm}
+        id_, host = f"c{number:03}", self.host(self.processes[0])
+        account, refresh_token = await self.issuer.grant(number)
+        registered = {"connector_id": id_, "provider": self.issuer.provider, "name": f"Company {number}"}
+        await host.post("/v1/connectors", registered)
+        body = {"refresh_token": refresh_token, "account_id": account}
         attempt = await host.post(f"/v1/connectors/{id_}/credential", body)
         async with asyncio.timeout(PATIENCE_S):
             while (told := await host.get(f"/v1/attempts/{attempt['attempt_id']}"))["status"] == "open":
@@ -129,6 +193,7 @@ class _Run:
             if None in answers:
                 self.told.lost.append(id_)
             self.told.handed_out += len([answer for answer in answers if answer])
+            await self.issuer.count(self.told)
 
     async def _asked(self, id_: str) -> str | None:
         """A token that the provider takes; `None` where a person is asked. Asks until one of both comes."""
@@ -146,8 +211,7 @@ class _Run:
                 await asyncio.sleep(0.1)
                 continue
             token: str = answer.body["access_token"]
-            known = self.simulator.world.grants.grant_for_access_token(token)
-            if known is None:
+            if not await self.issuer.knows(token):
                 self.told.wrong.append(f"{id_}: a token that nobody issued")
             return token
         self.told.wrong.append(f"{id_}: no answer within {PATIENCE_S:g} s")
@@ -166,7 +230,8 @@ class _Run:
         self.told.window_ms += [float(ms) for ms in re.findall(r'window_ms"?[=:] ?([\d.]+)', process.log.read_text())]
 
     async def settle(self) -> None:
-        """Reads what the database and the logs say in the end."""
+        """Reads what the provider, the database and the logs say in the end."""
+        await self.issuer.count(self.told)
         for process in self.processes:
             self._read_window(process)
         count = "select count(*) from audit where what = $1"
@@ -190,22 +255,53 @@ async def refreshes_under_kills(
     say: Say = nothing,
 ) -> Refreshes:
     """So many refreshes, while replicas are killed; the former refresh token is taken for the length of the grace."""
+
+    @asynccontextmanager
+    async def simulated(supervisor: Supervisor) -> AsyncIterator[Issuer]:
+        async with await Simulator.start() as simulator:
+            made = Deployment(
+                supervisor,
+                "r13",
+                port=0,
+                host_url="http://127.0.0.1:9",
+                simulator=simulator,
+                bootstrap=bootstrap,
+                dsn=dsn,
+                topic_prefix=prefix,
+            )
+            provider = {name: value for name, value in made.environment.items() if name.startswith("REGRANT_PROVIDERS")}
+            yield Simulated(simulator, provider, grace)
+
+    return await refreshes_of(
+        simulated,
+        dsn,
+        bootstrap,
+        prefix,
+        seed=seed,
+        refreshes=refreshes,
+        replicas=replicas,
+        connectors=connectors,
+        say=say,
+    )
+
+
+async def refreshes_of(
+    issuing: Issuing,
+    dsn: str,
+    bootstrap: str,
+    prefix: str,
+    *,
+    seed: int,
+    refreshes: int,
+    replicas: int = 2,
+    connectors: int = 10,
+    say: Say = nothing,
+) -> Refreshes:
+    """So many refreshes at whatever provider `issuing` starts, while replicas are killed."""
     told = Refreshes()
-    async with _running(dsn, bootstrap, prefix, seed, told, refreshes, replicas) as run:
+    async with _running(issuing, dsn, bootstrap, prefix, seed, told, refreshes, replicas) as run:
         await run.import_all(connectors)
-        settings, world = run.simulator.world.settings.grants, run.simulator.world
-        settings.rotation_interval, settings.previous_token_life = timedelta(), grace
-        settings.reuse_detection = True
-        run.simulator.faults.throw("slow", "oauth", endpoint="token", seconds=PROVIDER_TAKES_S)
-        refresh = world.grants.refresh
-
-        def seen(value: str) -> IssuedTokens:
-            told.presented[value] += 1
-            tokens = refresh(value)
-            told.refreshes += 1
-            return tokens
-
-        world.grants.refresh = seen  # type: ignore[method-assign]  # to see every refresh token that comes
+        await run.issuer.begin(told)
         async with asyncio.TaskGroup() as tasks:
             for id_ in run.ids:
                 tasks.create_task(run.keep_old(id_))
@@ -217,27 +313,16 @@ async def refreshes_under_kills(
 
 @asynccontextmanager
 async def _running(
-    dsn: str, bootstrap: str, prefix: str, seed: int, told: Refreshes, wanted: int, replicas: int
+    issuing: Issuing, dsn: str, bootstrap: str, prefix: str, seed: int, told: Refreshes, wanted: int, replicas: int
 ) -> AsyncIterator[_Run]:
     with closing(Supervisor()) as supervisor:
         async with (
-            await Simulator.start() as simulator,
+            issuing(supervisor) as issuer,
             asyncpg.create_pool(dsn, min_size=1, max_size=4) as database,
             aiohttp.ClientSession() as session,
         ):
-            made = Deployment(
-                supervisor,
-                "r13",
-                port=0,
-                host_url="http://127.0.0.1:9",
-                simulator=simulator,
-                bootstrap=bootstrap,
-                dsn=dsn,
-                topic_prefix=prefix,
-            )
             fleet = Fleet(supervisor, dsn, bootstrap, prefix)
-            provider = {name: value for name, value in made.environment.items() if name.startswith("REGRANT_PROVIDERS")}
-            fleet.environment.update(provider)
+            fleet.environment.update(issuer.environment)
             await fleet.migrate()
             processes = [await fleet.start("all", launcher=_LAUNCHER) for _ in range(replicas)]
-            yield _Run(fleet, simulator, database, session, random.Random(seed), told, processes, wanted)
+            yield _Run(fleet, issuer, database, session, random.Random(seed), told, processes, wanted)
