@@ -17,12 +17,14 @@ help: ## Say what there is to make
 demo: $(VENV)/demo.stamp ## Run the whole thing here; ARGS="--ci --json" checks its stories and ends
 	@$(BIN)/regrant demo $(ARGS)
 
+# The violent ones come last and one at a time: they look at the clock.
 test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes to pytest
 	@$(BIN)/python -m tests.browser.set_up
 	@$(BIN)/python -m tests.foreign.set_up
-	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 $(PYTEST_ARGS) \
 		tests/unit tests/contract tests/simulation tests/model tests/integration tests/providers tests/foreign \
-		tests/hostile tests/fuzz tests/browser tests/faults
+		tests/hostile tests/fuzz tests/browser
+	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) tests/faults
 
 soak: $(VENV)/test.stamp ## Run the faults at length; ARGS="--minutes 30 --only r05 --seed 1"
 	@$(BIN)/python -m tests.soak $(ARGS)

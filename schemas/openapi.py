@@ -53,6 +53,13 @@ _PARAMETERS: dict[str, JSON] = {
         "description": Filter.PROVIDER.sentence,
         "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
     },
+    "expiring_before": {
+        "name": "expiring_before",
+        "in": "query",
+        "description": Filter.EXPIRING_BEFORE.sentence,
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-12-31T00:00:00Z",
+    },
     "if_match": {
         "name": "If-Match",
         "in": "header",
@@ -64,7 +71,7 @@ _PARAMETERS: dict[str, JSON] = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "A repeat with the same key within 24 hours gets the first one's answer.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {"type": "string", "pattern": "^[\\x20-\\x7e]{1,200}$"},
     },
 }
 

@@ -38,6 +38,7 @@ class Filter(Described):
 
     STATE = "state", "Only connectors in this state."
     PROVIDER = "provider", "Only connectors of this provider."
+    EXPIRING_BEFORE = "expiring_before", "Only connectors whose credential has a known end before this instant."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.CONNECTORS_READ,
         api.ConnectorList,
         paged=True,
-        filters=(Filter.STATE, Filter.PROVIDER),
+        filters=(Filter.STATE, Filter.PROVIDER, Filter.EXPIRING_BEFORE),
     ),
     Route(
         "register_connector",
@@ -248,7 +249,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.TOKENS_READ,
         api.AccessToken,
         api.TokenRequest,
-        problems=(ProblemCode.NO_CREDENTIAL, ProblemCode.CONNECTOR_DELETED, ProblemCode.PROVIDER_UNAVAILABLE),
+        problems=(ProblemCode.NO_CREDENTIAL, ProblemCode.PROVIDER_UNAVAILABLE),
     ),
     Route(
         "import_credential",

@@ -35,20 +35,22 @@ from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
 from service.oauth.limits import FlowLimits
 from service.oauth.outbound import Outbound
-from service.oauth.probe import AfterAHint, Prober
+from service.oauth.probe import Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
+from service.oauth.sharing import Sharer
 from service.oauth.tokens import Tokens
 from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
 from service.settings import Settings
+from service.settings.model import Retention
 from service.store import migrate as migrations
 from service.store.environments import settle_environments
 from service.store.openings import clear_attempts
 from service.store.pool import TRANSIENT, Pool, open_pool
 from service.store.postgres import PostgresStore
-from service.store.retention import PASSES, drop_partitions, ensure_partitions
+from service.store.retention import AUDIT, LOG, PASSES, drop_partitions, ensure_partitions
 from service.store.shards import count
 from service.vault.configured import key_source
 from service.vault.vault import Vault
@@ -129,8 +131,9 @@ def _put_together(
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
     refresher = Refresher(engine, pool, keeper, providers, outbound)
     tokens = Tokens(pool, keeper, refresher)
-    prober = Prober(engine, pool, providers, Refresher(AfterAHint(engine), pool, keeper, providers, outbound))
+    prober = Prober(engine, pool, providers, refresher)
     handlers["probe"] = prober.run
+    handlers["share"] = Sharer(engine, pool, keeper, providers).run
     importer = Importer(engine, pool, keeper, providers)
     rewrapper = Rewrapper(pool, vault)
     return Service(settings, pool, engine, flow, tokens, importer, refresher, prober, providers, handlers, rewrapper)
@@ -183,7 +186,7 @@ async def serve(settings: Settings, role: Role) -> None:
             engine = tasks.create_task(service.engine.run(), name="engine")
             jobs = tasks.create_task(run_jobs(service.engine, service.handlers), name="jobs")
             background = [
-                tasks.create_task(_keep_partitions(service.pool, settings.retention.log), name="partitions"),
+                tasks.create_task(keep_partitions(service.pool, settings.retention), name="partitions"),
                 tasks.create_task(service.refresher.run(ahead=role != "api"), name="refreshes"),
             ]
             if role in ("all", "worker"):
@@ -291,16 +294,16 @@ async def _warn(service: Service) -> None:
     await warn_of_ends(service.engine, service.pool, announced)
 
 
-async def _keep_partitions(pool: Pool, keep: timedelta | None) -> None:
-    """Makes the log's next partitions long before they are needed, and drops what is no longer kept."""
+async def keep_partitions(pool: Pool, retention: Retention) -> None:
+    """Makes the next months long before they are needed, and drops what is no longer kept."""
     while True:
         try:
             async with pool.acquire() as connection:
                 await ensure_partitions(connection)
-                dropped = await drop_partitions(connection, keep) if keep is not None else []
+                for tables, keep in ((LOG, retention.log), (AUDIT, retention.audit)):
+                    if keep is not None and (dropped := await drop_partitions(connection, tables, keep)):
+                        log.info("months_dropped", partitions=dropped)
                 await clear_attempts(connection, ATTEMPTS_KEPT)
-            if dropped:
-                log.info("months_dropped", partitions=dropped)
         except (*TRANSIENT, *PASSES) as error:
             log.warning("partitions_wait", error=type(error).__name__)
         await asyncio.sleep(PARTITIONS_EVERY_S)

@@ -138,6 +138,23 @@ def shards(
     _run(grow(loaded, number, wait, typer.echo))
 
 
+@app.command()
+def expiring(
+    within: Annotated[int, typer.Option(min=0, max=3650, metavar="DAYS", help="How many days ahead to look.")] = 30,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """List the connectors whose sign-in is known to end soon, over all tenants, and when their owners were warned."""
+    loaded = _settings(config)
+    from datetime import timedelta
+
+    from service.expiring import as_json as in_json
+    from service.expiring import expiring, printed
+
+    found = _run(expiring(loaded, timedelta(days=within)))
+    typer.echo(in_json(found) if as_json else "\n".join(printed(found)))
+
+
 @app.command("import")
 def import_(
     file: Annotated[

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -67,11 +68,21 @@ class Hunt:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """What a test printed and logged. A failed one shows its variables, and fails the run anyway."""
-        if report.outcome == "passed":
+        is_told_again = hasattr(report, "node")  # by a worker, which has looked into it
+        if report.outcome == "passed" and not is_told_again:
             said = "\n".join(text for name, text in report.sections if name.startswith("Captured"))
             self.look("outputs", f"{report.nodeid} ({report.when})", said.encode(errors="replace"))
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # Any: pytest-xdist has no types
+        """What a worker of pytest-xdist has found. One that crashed fails the run anyway."""
+        hits, looked = getattr(node, "workeroutput", {}).get("marker hunt", ((), {}))
+        self.hits += hits
+        self.looked.update(looked)
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if (worker := getattr(session.config, "workeroutput", None)) is not None:
+            worker["marker hunt"] = self.hits, dict(self.looked)
         if self.hits:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

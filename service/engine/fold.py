@@ -264,7 +264,7 @@ def _consequences(effect: object, d: Decision, submission: Submission, now: date
                 return [CodeReceived(attempt, code.sealed, code.data_key, code.claimed_account), wanted]
             return [wanted]
         case SwapCredential(attempt, generation):
-            return [CredentialSwapped(c.id, attempt, generation, now)]
+            return [CredentialSwapped(c.id, attempt, generation, now, _trace(submission))]
         case Shred():
             return [ShredWanted(c.id, now)]
         case RequestSync():

@@ -10,19 +10,20 @@ from aiohttp import web
 
 from schemas import api
 from schemas.ids import ConnectorId, ProviderId
-from schemas.lifecycle import Refused, State
+from schemas.lifecycle import State
 from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from service.engine import records
 from service.http.context import CONNECTOR_ID, Call
-from service.http.problems import ApiProblem, refused
+from service.http.problems import ApiProblem
 from service.oauth.words import words_of
 from service.store import reads
 from service.store.reads import Ends
 from statemachine.connector import Connector
 from statemachine.inputs import Delete, Disconnect, Register, Update
 
-PAGE = 100
+PAGE, LARGEST_PAGE = 100, 500
+_LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 _PROVIDER = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -35,8 +36,10 @@ async def list_connectors(call: Call) -> web.Response:
     after = _cursor(call).get("after", "")
     if not isinstance(after, str) or (after and not CONNECTOR_ID.fullmatch(after)):
         raise _wrong("cursor")
+    ending = call.request.query.get("expiring_before")
+    before, limit = _instant(ending, "expiring_before") if ending is not None else None, _limit(call)
     async with call.parts.pool.acquire() as connection:
-        found, more = await reads.connectors(connection, call.caller.tenant, after, state, provider, PAGE)
+        found, more = await reads.connectors(connection, call.caller.tenant, after, state, provider, before, limit)
         ends = await reads.ends(connection, [c.id for c in found])
     headers = _next(call, {"after": found[-1].id}) if more else {}
     return call.answer(api.ConnectorList(connectors=[_shown(call, c, ends.get(c.id)) for c in found]), headers=headers)
@@ -56,7 +59,7 @@ async def register_connector(call: Call) -> web.Response:
 
 
 async def get_connector(call: Call) -> web.Response:
-    return await _one(call, (await _found(call))[1])
+    return await _one(call, (await call.found())[1])
 
 
 async def update_connector(call: Call) -> web.Response:
@@ -74,18 +77,14 @@ async def delete_connector(call: Call) -> web.Response:
 
 
 async def get_history(call: Call) -> web.Response:
-    pk, _ = await _found(call)
-    cursor = _cursor(call)
+    pk, _ = await call.found()
+    cursor, limit = _cursor(call), _limit(call)
     place = cursor.get("place", 0)
-    try:
-        before = datetime.fromisoformat(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)))
-        if before.tzinfo is None or not isinstance(place, int) or not 0 <= place < 2**63:
-            raise _wrong("cursor")
-        before = before.astimezone(UTC)
-    except (ValueError, OverflowError):  # no time, or one that isn't in the calendar in UTC
-        raise _wrong("cursor") from None
+    before = _instant(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)), "cursor")
+    if not isinstance(place, int) or not 0 <= place < 2**63:
+        raise _wrong("cursor")
     async with call.parts.pool.acquire() as connection:
-        page = await reads.history(connection, pk, before, place, PAGE)
+        page = await reads.history(connection, pk, before, place, limit)
     last = page.rows[-1] if page.rows else None
     more = _next(call, {"before": last["at"].isoformat(), "place": last["place"]}) if page.more and last else {}
     entries = [
@@ -104,14 +103,6 @@ async def get_history(call: Call) -> web.Response:
         for row in page.rows
     ]
     return call.answer(api.History(entries=entries), headers=more)
-
-
-async def _found(call: Call) -> tuple[int, Connector]:
-    async with call.parts.pool.acquire() as connection:
-        found = await reads.connector(connection, call.connector, call.caller.tenant)
-    if found is None or found[1].state is State.DELETED:
-        raise refused(Refused.UNKNOWN_CONNECTOR)
-    return found
 
 
 async def _one(call: Call, connector: Connector, headers: dict[str, str] | None = None) -> web.Response:
@@ -166,6 +157,24 @@ def _cursor(call: Call) -> dict[str, object]:
     if not isinstance(decoded, dict):
         raise _wrong("cursor")
     return decoded
+
+
+def _instant(text: str, parameter: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            raise _wrong(parameter)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):  # no time, or one that isn't in the calendar in UTC
+        raise _wrong(parameter) from None
+
+
+def _limit(call: Call) -> int:
+    """How many entries a page holds at most."""
+    given = call.request.query.get("limit", str(PAGE))
+    if not _LIMIT.fullmatch(given) or int(given) > LARGEST_PAGE:
+        raise _wrong("limit")
+    return int(given)
 
 
 def _wrong(parameter: str) -> ApiProblem:

@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from schemas.ids import AttemptId, ConnectorId
-from schemas.lifecycle import ActorKind, Outcome
+from schemas.lifecycle import ActorKind, Outcome, Refused, State
 from schemas.problems import ProblemCode
 from schemas.routes import Route
 from service.engine.door import Engine
@@ -21,7 +21,9 @@ from service.oauth.description import Providers
 from service.oauth.flow import Flow
 from service.oauth.importing import Importer
 from service.oauth.tokens import Tokens
+from service.store import reads
 from service.store.pool import Pool
+from statemachine.connector import Connector
 from statemachine.inputs import Input
 
 LARGEST_BODY = 256 * 1024
@@ -75,6 +77,14 @@ class Call:
             return AttemptId(UUID(self.request.match_info["attempt_id"]))
         except ValueError:
             raise ApiProblem(ProblemCode.UNKNOWN_ATTEMPT) from None
+
+    async def found(self) -> tuple[int, Connector]:
+        """The path's connector with its internal key. Raises `ApiProblem` when the caller's tenant has none of it."""
+        async with self.parts.pool.acquire() as connection:
+            found = await reads.connector(connection, self.connector, self.caller.tenant)
+        if found is None or found[1].state is State.DELETED:
+            raise refused(Refused.UNKNOWN_CONNECTOR)
+        return found
 
     def body(self, model: type[Body]) -> Body:
         """The body. Raises `ApiProblem` naming each wrong field; a value is never echoed."""

@@ -30,6 +30,8 @@ async def get_token(call: Call) -> web.Response:
         call.caller.tenant, call.connector, min_ttl, call.caller.subject, refused_token
     )
     if isinstance(token, Denied):
+        if token.why is NoToken.NOT_CONNECTED:
+            await call.found()  # another tenant's connector is told apart from none by nobody
         wait = {"Retry-After": str(max(1, round(token.retry_after.total_seconds())))} if token.retry_after else {}
         raise ApiProblem(_PROBLEM[token.why], token.reason.value if token.reason else "", headers=wait)
     return call.answer(token)

@@ -1,11 +1,11 @@
 """A provider's *disconnected* address is open to everybody, so a call of it is a hint: the provider itself is asked.
 
-The probe is a refresh, which every replica makes one at a time. Alive: nothing happens. Dead: the connector fails, and
-it is known why. However many hints come, an account's grants are probed once a minute.
+The probe is a refresh like any other, with a cause of its own: one at a time, and not while the provider is left alone.
+Alive: nothing happens. Dead: the connector fails, and it is known why. However many hints come, an account's grants are
+probed once a minute.
 """
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs
 
@@ -14,41 +14,32 @@ import structlog
 from schemas.ids import ProviderId
 from schemas.reasons import Reason
 from service.engine.door import Engine
-from service.engine.submission import Receipt, Submission
 from service.oauth.description import Providers
-from service.oauth.refresh import NoToken, Refresher
+from service.oauth.keeper import Access
+from service.oauth.refresh import Cause, NoToken, Refresher
 from service.store import probes
 from service.store.due import Job, finish, postpone
 from service.store.pool import Pool
-from statemachine.inputs import RefreshRejected
 
 log = structlog.get_logger()
 
 EVERY = timedelta(minutes=1)
 TRIES = 5
-"""How often a provider that is away is asked because of one hint."""
+"""How often a provider that is away is asked because of one hint, or would have been."""
+FIRST_PAUSE = timedelta(seconds=5)
+"""After the first try; four times as long after each further one, so that an outage of minutes costs no hint."""
 LONGEST_QUERY, MOST_FIELDS = 4096, 20
-_DEAD = {Reason.GRANT_REVOKED, Reason.TOKEN_REFUSED, Reason.ACCESS_REVOKED}
-
-
-class AfterAHint:
-    """The engine's door, behind which a grant that is dead after a hint was revoked at its provider."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def submit(self, submission: Submission) -> Receipt:
-        said = submission.input
-        if isinstance(said, RefreshRejected) and said.reason in _DEAD:
-            submission = replace(submission, input=replace(said, reason=Reason.REVOKED_AT_PROVIDER))
-        return await self._engine.submit(submission)
+HINTED = Cause(
+    Access("regrant", "probe"),
+    dict.fromkeys((Reason.GRANT_REVOKED, Reason.TOKEN_REFUSED, Reason.ACCESS_REVOKED), Reason.REVOKED_AT_PROVIDER),
+)
+"""A grant that is found dead after a hint was revoked at its provider."""
 
 
 class Prober:
     """Takes hints, and runs the jobs of the kind `probe` that they make."""
 
     def __init__(self, engine: Engine, pool: Pool, providers: Providers, refresher: Refresher) -> None:
-        """The refresher is one that speaks through `AfterAHint`."""
         self._engine = engine
         self._pool = pool
         self._providers = providers
@@ -83,9 +74,10 @@ class Prober:
         denied = None
         # A credential that can't be refreshed can't be probed: the next sync tells.
         if row is not None and row.refresh_sealed is not None and (row.reason is None or not row.reason.offers_login):
-            denied = await self._refresher.newer(row)
+            denied = await self._refresher.newer(row, HINTED)
         async with self._pool.acquire() as connection:
             if denied is not None and denied.why is NoToken.PROVIDER_UNAVAILABLE and job.tries < TRIES:
-                await postpone(connection, job, denied.retry_after or EVERY)
+                pause = FIRST_PAUSE * 4 ** (job.tries - 1)
+                await postpone(connection, job, max(pause, denied.retry_after or pause))
             else:
                 await finish(connection, job)

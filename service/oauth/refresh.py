@@ -1,4 +1,6 @@
-"""Refreshing: one at a time for a credential over all replicas, stored before it is used, and ahead of time.
+"""Refreshing: one at a time for a grant over all replicas, stored before it is used, and ahead of time.
+
+A grant that several connectors hold is refreshed once for all of them, and a dead verdict reaches each.
 
 `invalid_grant` is ambiguous (S32): it kills a connector only if the stored credential is still the one that was sent.
 What no client can close (S33) is the moment between the provider's answer and our commit: a process that dies there
@@ -9,8 +11,8 @@ else a person is asked. An interrupted refresh leaves its lease behind, so it is
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 
@@ -21,11 +23,12 @@ from schemas.lifecycle import ActorKind, Ignored
 from schemas.reasons import Reason
 from schemas.records import Evidence
 from schemas.secret import Secret
-from service.engine.submission import Actor, Door, Submission
+from service.engine.submission import Actor, Door, Receipt, Submission
 from service.oauth import grant as oauth
 from service.oauth.circuit import Circuit
 from service.oauth.description import ProviderConfig, Providers
 from service.oauth.grant import Grant, Refusal, Unavailable
+from service.oauth.holders import Holder, Holders
 from service.oauth.keeper import Access, Keeper, found_broken, owner_of
 from service.oauth.outbound import Outbound
 from service.oauth.verify import refreshed_lifetimes_of
@@ -33,7 +36,7 @@ from service.store import credentials, tokens
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import TRANSIENT, Connection, Pool
 from service.store.tokens import RefreshLease
-from service.vault.keys import SealBroken
+from service.vault.keys import NoKey, SealBroken
 from statemachine.inputs import RefreshRejected
 
 log = structlog.get_logger()
@@ -49,10 +52,24 @@ TICK_S = 1.0
 STORE_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 10.0)
 """How often, and for how long, a database that is away is waited for with a new token in hand."""
 
-_REFRESHING = Access("regrant", "refresh")
+_PASSES: tuple[type[BaseException], ...] = (NoKey, *TRANSIENT)
 
 ENDED: Sequence[str] = [reason.value for reason in Reason if reason.offers_login]
 """A dead verdict stops every further call, also while somebody is on their way to sign in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a credential is refreshed. Who joins a refresh that is under way gets what that one was begun for."""
+
+    access: Access
+    """What the audit keeps of the refresh token's opening."""
+    instead: Mapping[Reason, Reason] = field(default_factory=dict)
+    """What a refusal means where the cause tells more than the provider's answer."""
+
+
+NEEDED = Cause(Access("regrant", "refresh"))
+"""Somebody waits for a token, or will soon."""
 
 
 class NoToken(Enum):
@@ -85,14 +102,15 @@ class Refresher:
         self._keeper = keeper
         self._providers = providers
         self._outbound = outbound
+        self._holders = Holders(engine, pool, keeper)
         self._flights: dict[tuple[int, int], asyncio.Task[Denied | None]] = {}
         self._circuits: dict[str, Circuit] = defaultdict(Circuit)
         self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
         self._ending = False
 
-    async def newer(self, row: CredentialRow) -> Denied | None:
+    async def newer(self, row: CredentialRow, cause: Cause = NEEDED) -> Denied | None:
         """Sees to it that there is something newer than this; `None`: read again. Who asks meanwhile gets the same."""
-        flight = self._flight(row)
+        flight = self._flight(row, cause)
         try:
             async with asyncio.timeout(WAIT.total_seconds()):
                 return await asyncio.shield(flight)
@@ -129,12 +147,12 @@ class Refresher:
             if row.provider in self._providers and self._circuits[row.provider].pause() is None:
                 self._flight(row)
 
-    def _flight(self, row: CredentialRow) -> "asyncio.Task[Denied | None]":
+    def _flight(self, row: CredentialRow, cause: Cause = NEEDED) -> "asyncio.Task[Denied | None]":
         """This process's one refresh of a credential. It goes on when nobody waits for it any more."""
         which = (row.id, row.rotation)
         flight = self._flights.get(which)
         if flight is None:
-            flight = self._flights[which] = asyncio.create_task(self._fly(row), name=f"refresh-{row.id}")
+            flight = self._flights[which] = asyncio.create_task(self._fly(row, cause), name=f"refresh-{row.id}")
             flight.add_done_callback(lambda _: self._landed(which))
         return flight
 
@@ -143,7 +161,7 @@ class Refresher:
         if not flight.cancelled() and (error := flight.exception()) is not None:
             log.warning("refresh_failed", error=type(error).__name__)
 
-    async def _fly(self, row: CredentialRow) -> Denied | None:
+    async def _fly(self, row: CredentialRow, cause: Cause) -> Denied | None:
         config = self._providers[row.provider]
         give_up = asyncio.get_running_loop().time() + WAIT.total_seconds()
         async with self._turns[row.provider]:
@@ -154,17 +172,22 @@ class Refresher:
                     lease = await tokens.lease_refresh(connection, row, REFRESH_LEASE, ENDED)
                     if lease is None and not await tokens.unchanged(connection, row, ENDED):
                         return None
+                    left_behind = lease is None and await tokens.left_behind(connection, row)
+                if left_behind:
+                    return await self.broken(row, SealBroken(f"{row.connector} missed a rotation of its grant"))
                 if lease is not None:
-                    return await self._refresh(row, lease, config)
+                    return await self._refresh(row, lease, config, cause)
                 if asyncio.get_running_loop().time() > give_up:
                     return LATER
                 await asyncio.sleep(POLL_S)  # another replica refreshes: its result is ours, too
         return LATER
 
-    async def _refresh(self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig) -> Denied | None:
+    async def _refresh(
+        self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig, cause: Cause
+    ) -> Denied | None:
         """Refreshes under the lease, which ends with what is stored, or is given back."""
         try:
-            return await self._refreshed(row, lease, config)
+            return await self._refreshed(row, lease, config, cause)
         except SealBroken as broken:
             return await self.broken(row, broken)
         finally:
@@ -174,29 +197,36 @@ class Refresher:
             except TRANSIENT as error:
                 log.warning("refresh_left_to_its_lease", connector=row.connector, error=type(error).__name__)
 
-    async def _refreshed(self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig) -> Denied | None:
+    async def _refreshed(
+        self, row: CredentialRow, lease: RefreshLease, config: ProviderConfig, cause: Cause
+    ) -> Denied | None:
         actor = Actor(ActorKind.PROVIDER, row.provider)
         if row.refresh_sealed is None:
             return await self._reject(row, lease, Reason.TOKEN_REFUSED, actor)
         async with self._pool.acquire() as connection:
             key = await self._keeper.stored_key(connection, row.data_key)
             kind = f"refresh_token.{row.rotation}"
-            sent = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, _REFRESHING)
+            sent = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, cause.access)
             if lease.interrupted:
                 await _audit(connection, row, "refresh_taken_over")
+        others = await self._holders.usable(one for one in lease.holders if one.id != row.id)  # before anything is sent
+        holders = [Holder(mine, key) for mine in lease.holders if mine.id == row.id] + others
         result = await self._ask(config, row, sent)
-        if isinstance(result, Refusal) and (former := await self._former(row, key, config, result, sent)) is not None:
-            log.warning("former_refresh_token_tried", connector=row.connector, rotation=row.rotation)
-            sent, result = former, await self._ask(config, row, former)
+        if isinstance(result, Refusal):
+            former = await self._former(row, key, config, result, sent, cause)
+            if former is not None:
+                log.warning("former_refresh_token_tried", connector=row.connector, rotation=row.rotation)
+                sent, result = former, await self._ask(config, row, former)
         match result:
             case Grant() as grant:
-                await self._store(row, lease, key, config, grant, sent)
+                await self._store(row, lease, holders, config, grant, sent)
                 return None
             case Refusal() as refusal:
                 if lease.interrupted:
                     await self._settled(row)
-                denied = await self._reject(row, lease, refusal.reason, actor, refusal.evidence)
-                if denied is not None and lease.interrupted and refusal.reason.offers_login:
+                reason = cause.instead.get(refusal.reason, refusal.reason)
+                denied = await self._reject(row, lease, reason, actor, refusal.evidence)
+                if denied is not None and lease.interrupted and reason.offers_login:
                     await self._tell_lost(row)
                 return denied
             case Unavailable() as unavailable:
@@ -226,7 +256,7 @@ class Refresher:
         return result
 
     async def _former(
-        self, row: CredentialRow, key: DataKey, config: ProviderConfig, refusal: Refusal, sent: Secret
+        self, row: CredentialRow, key: DataKey, config: ProviderConfig, refusal: Refusal, sent: Secret, cause: Cause
     ) -> Secret | None:
         """The refresh token before the one that was refused, where the provider may still take it (S33)."""
         is_late = row.since_refresh > config.description.replay_grace
@@ -234,42 +264,48 @@ class Refresher:
             return None
         kind = f"refresh_token.{row.rotation - 1}"
         async with self._pool.acquire() as connection:
-            former = await self._keeper.opened(connection, key, owner_of(row), kind, row.previous_sealed, _REFRESHING)
+            former = await self._keeper.opened(connection, key, owner_of(row), kind, row.previous_sealed, cause.access)
         return former if former != sent else None
 
     async def _store(
-        self, row: CredentialRow, lease: RefreshLease, key: DataKey, config: ProviderConfig, grant: Grant, sent: Secret
+        self,
+        row: CredentialRow,
+        lease: RefreshLease,
+        holders: Sequence[Holder],
+        config: ProviderConfig,
+        grant: Grant,
+        sent: Secret,
     ) -> None:
         """Keeps what came, before anybody gets it. A grant is at stake, so a database that is away is waited for."""
         came = time.monotonic()
         for pause in STORE_PAUSES_S:
             try:
-                if await self._stored(row, lease, key, config, grant, sent):
+                if await self._stored(lease, holders, config, grant, sent):
                     window_ms = round((time.monotonic() - came) * 1000, 1)
                     log.info("refreshed", connector=row.connector, rotation=row.rotation + 1, window_ms=window_ms)
                     return
                 async with self._pool.acquire() as connection:
-                    rotation = await tokens.rotation_under_lease(connection, row, lease.token)
-            except TRANSIENT as error:
+                    rows = await tokens.holders(connection, row, lease.token)
+                # A former holder of the lease has stored what it got, or one more credential holds the grant by now.
+                holders = await self._holders.usable(rows)
+            except _PASSES as error:
                 log.warning("refreshed_waits_for_the_database", connector=row.connector, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 continue
-            if rotation is None:
+            if not holders:
                 log.warning("refreshed_too_late", connector=row.connector, rotation=row.rotation + 1)
                 return
-            row = replace(row, rotation=rotation)  # a former holder of the lease has stored what it got
         log.error("refreshed_and_not_stored", connector=row.connector, rotation=row.rotation + 1)
 
     async def _stored(
-        self, row: CredentialRow, lease: RefreshLease, key: DataKey, config: ProviderConfig, grant: Grant, sent: Secret
+        self, lease: RefreshLease, holders: Sequence[Holder], config: ProviderConfig, grant: Grant, sent: Secret
     ) -> bool:
-        """Seals and stores what came for the rotation after the row's; false when there is another one by now."""
-        owner, rotation = owner_of(row), row.rotation + 1
-        access = await self._keeper.seal(key, owner, f"access_token.{rotation}", grant.access_token)
-        refresh = await self._keeper.seal(key, owner, f"refresh_token.{rotation}", grant.refresh_token or sent)
+        """Seals and stores what came for everybody who holds the grant; false when that is somebody else by now."""
+        sealed = await self._holders.resealed(holders, grant.access_token, grant.refresh_token or sent)
+        if not sealed:
+            return False
         async with self._pool.acquire() as connection:
-            lifetimes = refreshed_lifetimes_of(grant, config)
-            return await tokens.keep_refreshed(connection, row, lease.token, access, refresh, lifetimes) is not None
+            return await tokens.keep_refreshed(connection, lease.token, sealed, refreshed_lifetimes_of(grant, config))
 
     async def _settled(self, row: CredentialRow) -> None:
         """Waits for a former holder of the lease, which may just be storing what made the provider refuse us."""
@@ -291,13 +327,21 @@ class Refresher:
         async with self._pool.acquire() as connection:
             if not await tokens.may_judge(connection, row, lease.token):
                 return None
-        rejected = RefreshRejected(connector=row.connector, generation=row.generation, reason=reason)
-        receipt = await self._engine.submit(Submission(input=rejected, actor=actor, evidence=evidence))
+        receipt, *_ = await asyncio.gather(
+            self._tell_rejected(row, reason, actor, evidence),
+            *(self._tell_rejected(one, reason, actor, evidence) for one in lease.holders if one.id != row.id),
+        )
         if receipt.why is Ignored.STALE_GENERATION:
             return None
         if reason is Reason.CLIENT_REJECTED:
             return Denied(NoToken.CLIENT_REJECTED, reason, timedelta(minutes=1))
         return Denied(NoToken.NEEDS_REAUTHORISATION, reason)
+
+    async def _tell_rejected(
+        self, row: CredentialRow, reason: Reason, actor: Actor, evidence: Evidence | None
+    ) -> Receipt:
+        rejected = RefreshRejected(connector=row.connector, generation=row.generation, reason=reason)
+        return await self._engine.submit(Submission(input=rejected, actor=actor, evidence=evidence))
 
     async def _tell_lost(self, row: CredentialRow) -> None:
         """A grant died after a refresh that was interrupted: the window that no client can close (S33)."""

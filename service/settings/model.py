@@ -10,7 +10,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, DirectoryPath, Field, FilePath, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    FilePath,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.secret import Secret
@@ -233,18 +242,21 @@ class Provider(Section):
         return self
 
 
-def _retention(given: object) -> object:
-    return duration(given, "log")
+def _retention(given: object, info: ValidationInfo) -> object:
+    return duration(given, str(info.field_name))
 
 
 class Retention(Section):
     log: Annotated[timedelta | None, BeforeValidator(_retention)] = Field(default=None, examples=["P400D"])
     """How long the history is kept, as ISO 8601: months that ended longer ago are dropped. Without it, for ever."""
+    audit: Annotated[timedelta | None, BeforeValidator(_retention)] = Field(default=None, examples=["P400D"])
+    """How long the audit is kept, who opened which secret and why, as ISO 8601: as above. Without it, for ever."""
 
     @model_validator(mode="after")
     def _is_long_enough(self) -> Self:
-        if self.log is not None and self.log < timedelta(days=31):
-            raise wrong("must be 31 days at least: it is kept by month", "log")
+        for name, kept in (("log", self.log), ("audit", self.audit)):
+            if kept is not None and kept < timedelta(days=31):
+                raise wrong("must be 31 days at least: it is kept by month", name)
         return self
 
 

@@ -1,12 +1,13 @@
-"""What is only read: connectors and their history, for callers of one tenant."""
+"""What is only read: connectors and their history for callers of one tenant, known ends for operators."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 
-from schemas.ids import ConnectorId, TenantId
+from schemas.ids import ConnectorId, ProviderId, TenantId
+from schemas.lifecycle import State
 from service.store.pool import Connection
 from service.store.rows import connector_of
 from statemachine.connector import Connector
@@ -21,15 +22,28 @@ from credential k join connector c on c.id = k.connector
 where c.connector_id = any($1::text[]) and k.status = 'current'
 """
 
-# A page in the order of ids. Index connector_tenant.
+# A page in the order of ids, which stay where ends move: no page misses or repeats one. Index connector_tenant, and
+# credential_current for each that is looked at.
 CONNECTORS = """
-select * from connector
+select * from connector c
 where tenant_id = $1 and connector_id > $2 and state <> 'deleted'
   and ($3::text is null or state::text = $3) and ($4::text is null or provider = $4)
-order by connector_id limit $5
+  and ($5::timestamptz is null or exists (
+    select from credential k where k.connector = c.id and k.status = 'current' and k.ends_at < $5
+  ))
+order by connector_id limit $6
 """
 
-# Transitions and notes, newest first. Indexes transition_connector and note_connector.
+# The nearest known ends of all tenants. Index credential_ends.
+ENDINGS = """
+select c.tenant_id, c.connector_id, c.provider, c.state, k.ends_at, k.ends_estimated, c.warned
+from credential k join connector c on c.id = k.connector
+where k.ends_at < now() + $1::interval
+order by k.ends_at, k.id limit $2
+"""
+
+# Transitions and notes, newest first. Notes of one batch are of one instant and have no number: a page has all of them.
+# Indexes transition_connector and note_connector.
 HISTORY = """
 select * from (
     select t.at, 'transition' as outcome, t.trigger::text, t.version, t.from_state::text, t.to_state::text, t.reason,
@@ -42,7 +56,7 @@ select * from (
         null, null, n.evidence, 0
     from note n where n.connector = $1
 ) entry
-where (at, place) < ($2, $3) order by at desc, place desc limit $4
+where (at, place) < ($2, $3) order by at desc, place desc fetch first $4 rows with ties
 """
 
 REACHABLE = "select 1"
@@ -62,6 +76,21 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
+class NearEnd:
+    """A connector whose credential has a known end."""
+
+    tenant: TenantId
+    connector: ConnectorId
+    provider: ProviderId
+    state: State
+    ends_at: datetime
+    estimated: bool
+    """Whether the provider told no such end."""
+    warned: datetime | None
+    """When the last warning of it had been due; `None` where none was given."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Rows, and where the next page starts, if there is one."""
 
@@ -76,10 +105,16 @@ async def connector(connection: Connection, id_: ConnectorId, tenant: TenantId) 
 
 
 async def connectors(
-    connection: Connection, tenant: TenantId, after: str, state: str | None, provider: str | None, limit: int
+    connection: Connection,
+    tenant: TenantId,
+    after: str,
+    state: str | None,
+    provider: str | None,
+    ending_before: datetime | None,
+    limit: int,
 ) -> tuple[list[Connector], bool]:
-    """A page of a tenant's connectors after an id, and whether there are more."""
-    rows = await connection.fetch(CONNECTORS, tenant, after, state, provider, limit + 1)
+    """A page of a tenant's connectors after an id, and whether there are more. `None`: whatever it is."""
+    rows = await connection.fetch(CONNECTORS, tenant, after, state, provider, ending_before, limit + 1)
     return [connector_of(row) for row in rows[:limit]], len(rows) > limit
 
 
@@ -98,10 +133,32 @@ async def ends(connection: Connection, connectors: Collection[ConnectorId]) -> d
     }
 
 
+async def endings(connection: Connection, within: timedelta, limit: int) -> list[NearEnd]:
+    """Of all tenants, the connectors whose credentials end within that time, or have ended: the nearest first."""
+    return [
+        NearEnd(
+            TenantId(row["tenant_id"]),
+            ConnectorId(row["connector_id"]),
+            ProviderId(row["provider"]),
+            State(row["state"]),
+            row["ends_at"],
+            row["ends_estimated"],
+            row["warned"],
+        )
+        for row in await connection.fetch(ENDINGS, within, limit)
+    ]
+
+
 async def history(connection: Connection, pk: int, before: datetime, place: int, limit: int) -> Page:
-    """A page of a connector's history, older than `before` (and, at that instant, than the place)."""
+    """A page of a connector's history, older than `before` (and, at that instant, than the place).
+
+    It holds more than `limit` where the next page, which begins behind its last row's place, would leave some out.
+    """
     rows = await connection.fetch(HISTORY, pk, before, place, limit + 1)
-    return Page(rows[:limit], len(rows) > limit)
+    end = limit
+    while end < len(rows) and (rows[end]["at"], rows[end]["place"]) == (rows[end - 1]["at"], rows[end - 1]["place"]):
+        end += 1
+    return Page(rows[:end], len(rows) > limit)
 
 
 async def reachable(connection: Connection) -> None:

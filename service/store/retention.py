@@ -1,4 +1,4 @@
-"""Retention: the log and the notes are kept by month, and a month that is old enough is dropped whole.
+"""Retention: the log, the notes and the audit are kept by month, and a month that is old enough is dropped whole.
 
 No row is deleted one by one. A month goes only when its newest entry is older than is kept, and all of it is published;
 what connectors are now stays in their own rows. Detached first, concurrently: no writer waits for it.
@@ -12,7 +12,8 @@ import asyncpg
 
 from service.store.pool import Connection
 
-TIME_PARTITIONED = ("transition", "note")
+LOG = ("transition", "note")
+AUDIT = ("audit",)
 _MONTHS_AHEAD = 2
 _LOCK = 0x7265_7465_6E74  # "retent"
 
@@ -36,25 +37,32 @@ UNPUBLISHED = "select exists (select from {name} t join shard s on s.shard = t.s
 
 
 async def ensure_partitions(connection: Connection) -> None:
-    """Makes the monthly partitions of last month, this one and the next ones, where they are missing."""
-    first = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    """Makes the monthly partitions of last month, this one and the next ones, where they are missing.
+
+    By the database's clock, which also says into which month a row goes.
+    """
+    now: datetime = await connection.fetchval("select now()")
+    first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     for ahead in range(-1, _MONTHS_AHEAD + 1):
         start, end = _month(first, ahead), _month(first, ahead + 1)
-        for table in TIME_PARTITIONED:
+        for table in (*LOG, *AUDIT):
             name = f"{table}_{start:%Y_%m}"
             await connection.execute(
                 f"create table if not exists {name} partition of {table} for values from ('{start}') to ('{end}')"
             )
 
 
-async def drop_partitions(connection: Connection, keep: timedelta) -> list[str]:
-    """Drops the months that ended longer ago than `keep`, and returns their names; none where another process does."""
+async def drop_partitions(connection: Connection, tables: Sequence[str], keep: timedelta) -> list[str]:
+    """Drops the tables' months that ended longer ago than `keep`, and returns their names.
+
+    None while another process does so.
+    """
     if not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
         return []
     try:
         before = await connection.fetchval("select now()") - keep
         dropped: list[str] = []
-        for table in TIME_PARTITIONED:
+        for table in tables:
             dropped += await _drop(connection, table, before)
         return dropped
     finally:

@@ -111,6 +111,33 @@ async def test_pages_follow_one_another_by_their_links(host: Host, loop: Loop) -
     assert (seen, second.headers.get("Link")) == (ids, None)
 
 
+async def test_a_page_is_as_long_as_its_limit_says(host: Host) -> None:
+    ids = sorted([await host.registered(f"c{n}") for n in range(3)])
+    first = await host.call("GET", "/v1/connectors?limit=2")
+    link = first.headers["Link"]
+    second = await host.call("GET", link[1 : link.index(">")])
+    pages = [[c["connector_id"] for c in (await answer.json())["connectors"]] for answer in (first, second)]
+    assert pages == [ids[:2], ids[2:]]
+    for wrong in ("0", "501", "-1", "1.0", "", "\u0663", "9" * 30):
+        await problem(await host.call("GET", f"/v1/connectors?limit={wrong}"), ProblemCode.INVALID_REQUEST)
+
+
+async def test_short_pages_of_a_history_leave_nothing_out(host: Host, loop: Loop) -> None:
+    """Also where several notes are of one instant, since one batch wrote them."""
+    id_ = await host.registered()
+    await loop.pool.execute(
+        "insert into note (at, connector, outcome, trigger, actor) select now() + minute * interval '1 minute', id,"
+        """ 'observation', 'sync_started', '{"kind": "host"}' from connector, unnest(array[1, 2, 2, 2]) minute"""
+    )
+    path, pages = f"/v1/connectors/{id_}/history?limit=1", []
+    while path:
+        answer = await host.call("GET", path)
+        pages.append([entry["trigger"] for entry in (await answer.json())["entries"]])
+        link = answer.headers.get("Link", "")
+        path = link[1 : link.index(">")] if link else ""
+    assert pages == [["sync_started"] * 3, ["sync_started"], ["register"]]
+
+
 @pytest.mark.parametrize("route", [r for r in ROUTES if "{" in r.path], ids=lambda r: r.name)
 async def test_s38_another_tenants_ids_are_unknown_on_every_route(host: Host, loop: Loop, route: Route) -> None:
     id_ = await host.registered()
@@ -124,13 +151,15 @@ async def test_s38_another_tenants_ids_are_unknown_on_every_route(host: Host, lo
         "complete_attempt": {"completion_token": "x" * 40, "person_id": "u"},
     }
     answer = await host.call(route.method, path, bodies.get(route.name), tenant="stranger")
-    if route.name == "get_token":
-        await problem(answer, ProblemCode.NO_CREDENTIAL)  # the same answer as for an id that nobody has
-        nobodys = await host.call(route.method, "/v1/connectors/nobodys/token", tenant="stranger")
-        await problem(nobodys, ProblemCode.NO_CREDENTIAL)
-    else:
-        unknown = {ProblemCode.UNKNOWN_CONNECTOR.value, ProblemCode.UNKNOWN_ATTEMPT.value}
-        assert (answer.status, (await answer.json(content_type=None))["code"] in unknown) == (404, True)
+    unknown = {ProblemCode.UNKNOWN_CONNECTOR.value, ProblemCode.UNKNOWN_ATTEMPT.value}
+    assert (answer.status, (await answer.json(content_type=None))["code"] in unknown) == (404, True)
+
+
+async def test_s38_no_token_is_told_only_of_ones_own_connector(host: Host) -> None:
+    path = f"/v1/connectors/{await host.registered()}/token"
+    await problem(await host.call("POST", path, {}), ProblemCode.NO_CREDENTIAL)
+    await problem(await host.call("POST", path, {}, tenant="stranger"), ProblemCode.UNKNOWN_CONNECTOR)
+    await problem(await host.call("POST", "/v1/connectors/nobodys/token", {}), ProblemCode.UNKNOWN_CONNECTOR)
 
 
 @pytest.mark.parametrize(

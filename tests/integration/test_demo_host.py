@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import orjson
 import pytest
 from rich.console import Console
@@ -88,6 +89,29 @@ async def test_an_open_page_is_told_of_every_change(platform: Platform, browser:
                 if row["id"] == CANADA and 'data-state="failed"' in row["html"]:
                     break
     assert "Access to the company was withdrawn" in row["html"]
+
+
+async def test_p21_a_sign_in_that_ends_soon_is_told_with_its_day_and_can_be_renewed_at_once(
+    platform: Platform, browser: aiohttp.ClientSession
+) -> None:
+    await row_in(platform, CANADA, State.HEALTHY)
+    connection = await asyncpg.connect(platform.deployment.dsn)
+    try:  # an end that was known for long, and is near: the service's own timer finds it due
+        ends = await connection.fetchval(
+            "update credential k set made_at = now() - interval '80 days', hard_expires_at = now() + interval '6 days'"
+            " from connector c where c.id = k.connector and c.connector_id = $1 and k.status = 'current'"
+            " returning hard_expires_at",
+            CANADA,
+        )
+    finally:
+        await connection.close()
+
+    day = f"{ends:%-d %B %Y}"
+    await told(platform, f"works until {day}")
+    async with browser.get("/connections") as response:
+        page = await response.text()
+    row = page.split(f'id="row-{CANADA}"')[1].split("</li>")[0]
+    assert "Sign-in ends soon" in row and day in row and "Edit credentials" in row
 
 
 async def test_edit_credentials_gives_the_script_a_link_and_a_closed_window_gives_the_attempt_up(

@@ -14,7 +14,7 @@ import pytest
 from service.demo.embedded.child import Supervisor
 from service.store.migrate import migrate
 from service.store.pool import open_pool
-from service.store.retention import MARK, drop_partitions
+from service.store.retention import LOG, MARK, drop_partitions
 from tests.checker import check
 from tests.faults.fleet import Fleet
 from tests.faults.load import Load
@@ -136,11 +136,11 @@ async def test_months_that_are_old_and_published_are_dropped_whole_and_others_st
     await connection.execute(TRANSITION, 1, OLD)
     await connection.execute(TRANSITION, 2, OLD.replace(month=2))
     await connection.execute("update shard set next_seq = 3, published_seq = 1")
-    assert await drop_partitions(connection, A_YEAR) == [published, note]
+    assert await drop_partitions(connection, LOG, A_YEAR) == [published, note]
     assert await months(connection) == ours | {unpublished, recent}
     await connection.execute("update shard set published_seq = 2")
-    assert await drop_partitions(connection, A_YEAR) == [unpublished]
-    assert await drop_partitions(connection, A_YEAR) == []
+    assert await drop_partitions(connection, LOG, A_YEAR) == [unpublished]
+    assert await drop_partitions(connection, LOG, A_YEAR) == []
     await connection.close()
 
 
@@ -154,7 +154,7 @@ async def test_a_month_that_was_detached_by_one_who_was_killed_is_dropped_and_an
     await connection.execute(f"comment on table {half} is '{MARK}'")
     for name in (half, kept):
         await connection.execute(f"alter table note detach partition {name}")
-    assert await drop_partitions(connection, A_YEAR) == [half]
+    assert await drop_partitions(connection, LOG, A_YEAR) == [half]
     assert kept in await months(connection)
     await connection.close()
 
@@ -178,7 +178,7 @@ async def test_a_month_is_dropped_while_batches_are_stored(database: str) -> Non
             await eventually(stored, "batches are stored")
             pool = await open_pool(database)
             async with pool.acquire() as other:
-                assert await drop_partitions(other, A_YEAR) == names
+                assert await drop_partitions(other, LOG, A_YEAR) == names
             before = await connection.fetchval("select count(*) from transition")
 
             async def more() -> bool:

@@ -6,6 +6,7 @@ The reconnect address beside it sends strangers to the host, and takes nothing o
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from schemas.reasons import Reason
 from service.app import web_app
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_INC
 from service.oauth.tokens import Denied
+from tests.integration.test_tokens import token_requests
 from tests.loop import Loop, eventually, running_loop
 
 Client = TestClient[Any, Any]
@@ -57,6 +59,19 @@ async def probed(loop: Loop, id_: ConnectorId) -> None:
     await eventually(done, f"the probe of {id_} is over")
 
 
+def limit(loop: Loop) -> None:
+    """The next token request is told to come back in ten minutes."""
+    loop.simulator.faults.throw("status", "oauth", endpoint="token", status=429, retry_after="600", remaining=1)
+
+
+async def put_off(loop: Loop) -> timedelta | None:
+    """For how long the probe that was tried is put off."""
+    wait: timedelta | None = await loop.pool.fetchval(
+        "select run_at - now() from job where kind = 'probe' and tries > 0 and lease_token is null"
+    )
+    return wait
+
+
 async def test_p23_a_hint_about_a_grant_that_lives_changes_nothing(loop: Loop, client: Client) -> None:
     id_ = await loop.connected()
     before, calls = await loop.row(id_), asked(loop)
@@ -67,6 +82,8 @@ async def test_p23_a_hint_about_a_grant_that_lives_changes_nothing(loop: Loop, c
 
     assert await loop.row(id_) == before
     assert not isinstance(await loop.token(id_), Denied)
+    opened = await loop.pool.fetch("select detail ->> 'why' from audit where what = 'secret_opened' order by at")
+    assert "probe" in {row[0] for row in opened}, "the audit knows what the refresh token was opened for"
 
 
 async def test_p23_a_hint_about_a_dead_one_is_a_failure_with_its_reason_within_seconds(
@@ -142,6 +159,37 @@ async def test_p23_a_connector_that_is_known_to_be_dead_is_not_asked_about(loop:
 
     assert await loop.pool.fetchval("select count(*) from job where kind = 'probe'") == 0
     assert asked(loop) == calls
+
+
+async def test_p23_a_provider_that_wants_to_be_left_alone_is_not_probed_either(loop: Loop, client: Client) -> None:
+    id_ = await loop.connected()
+    await loop.ages(id_)
+    limit(loop)
+    assert isinstance(await loop.token(id_), Denied)
+    calls = token_requests(loop)
+
+    await hint(client)
+
+    assert await eventually(lambda: put_off(loop), "the probe waits") > timedelta(seconds=590)
+    assert token_requests(loop) == calls
+
+
+async def test_p23_what_a_probe_is_told_holds_for_everybody_who_refreshes(loop: Loop, client: Client) -> None:
+    id_ = await loop.connected()
+    other = await loop.connected("Drivewell Leasing LLC")
+    await loop.ages(other)
+    limit(loop)
+    calls = token_requests(loop)
+
+    await hint(client)
+    await eventually(lambda: put_off(loop), "the probe waits")
+    assert token_requests(loop) == calls + 1
+
+    denied = await loop.token(other)
+    assert isinstance(denied, Denied) and denied.retry_after is not None
+    assert denied.retry_after > timedelta(seconds=590)
+    assert token_requests(loop) == calls + 1, "the other company's refresh waits, too"
+    assert (await loop.row(id_))["state"] == State.HEALTHY
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE"])

@@ -57,6 +57,7 @@ def test_the_help_names_every_word_and_loads_no_part_of_the_service() -> None:
         "demo",
         "simulator",
         "doctor",
+        "expiring",
         "settings",
         "schemas",
         "keys",

@@ -43,19 +43,21 @@ def test_of_a_child():
 CLEAN = LEAKY[: LEAKY.index("def test_printed")]
 
 
-def run(folder: Path, source: str) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path, source: str, *more: str) -> "subprocess.CompletedProcess[str]":
     (folder / "test_leaky.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.markers", "-p", "no:cacheprovider", "-c", "/dev/null"]
     return subprocess.run(
-        [*command, f"--rootdir={folder}", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, *more, f"--rootdir={folder}", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
 
-def test_s25_a_secret_in_what_a_test_or_its_child_says_fails_the_run(tmp_path: Path) -> None:
-    done = run(tmp_path, LEAKY)
+@pytest.mark.parametrize("lanes", [(), ("-n", "2")], ids=["one after the other", "two at once"])
+def test_s25_a_secret_in_what_a_test_or_its_child_says_fails_the_run(tmp_path: Path, lanes: tuple[str, ...]) -> None:
+    done = run(tmp_path, LEAKY, *lanes)
     found = {line.split("::")[-1].split(" ")[0] for line in done.stdout.splitlines() if line.startswith("LEAK outputs")}
     assert found == {"test_printed", "test_on_stderr", "test_logged", "test_in_hexadecimal", "test_in_base64"}
     assert "LEAK logs child.log" in done.stdout
+    assert "; 11 leaks" in done.stdout  # the five outputs are looked into after the call and after the teardown
     assert "7 passed" in done.stdout and done.returncode == pytest.ExitCode.TESTS_FAILED
     assert MARKER not in done.stdout  # what was found isn't said
 

@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 import aiohttp
@@ -57,6 +57,8 @@ class Row:
     words: str
     next: str
     offers_login: bool
+    ends: date | None
+    """The day on which the sign-in ends, once somebody should know."""
     last_try: str
     """How the last attempt ended, where it ended badly."""
     since: datetime
@@ -151,6 +153,10 @@ class Board:
                 self._notify(told, "attention", f"{name} still waits for somebody.")
             case Notice.OPERATOR_NEEDED:
                 self._notify(told, "operator", f"For our operators: {name} can't sync, by our own configuration.")
+            case Notice.EXPIRING:
+                ends = told.connector.expires_at
+                assert ends is not None, "a warning says of what"
+                self._notify(told, "attention", f"{name} works until {ends:%-d %B %Y}: sign in again before.")
             case Notice.RECOVERED:
                 first = told.connector.generation == 1 and told.reason is Reason.CONNECTED
                 self._notify(told, "good", f"{name} is connected." if first else f"{name} works again.")
@@ -221,7 +227,8 @@ class Board:
 def _row(c: Json, last_try: str) -> Row:
     state = State(c["state"])
     account = c.get("account") or {}
-    is_failed = state is State.FAILED
+    ends = c.get("expires_at") if state is State.HEALTHY else None
+    has_news = state is State.FAILED or ends is not None
     return Row(
         id=c["connector_id"],
         name=c["name"],
@@ -229,11 +236,12 @@ def _row(c: Json, last_try: str) -> Row:
         account=account.get("name") or "No company yet",
         state=state,
         version=c["version"],
-        label=_LABELS.get(state, state.value),
-        title=(c.get("title") or "") if is_failed else "",
-        words=(c.get("words") or "") if is_failed else _MEANWHILE.get(state, ""),
-        next=(c.get("next") or "") if is_failed else "",
+        label="Sign-in ends soon" if ends else _LABELS.get(state, state.value),
+        title=(c.get("title") or "") if has_news else "",
+        words=(c.get("words") or "") if has_news else _MEANWHILE.get(state, ""),
+        next=(c.get("next") or "") if has_news else "",
         offers_login=state is not State.FAILED or bool(c.get("offers_login")),
+        ends=datetime.fromisoformat(ends).astimezone(UTC).date() if ends else None,
         last_try=last_try,
         since=datetime.fromisoformat(c["since"]).astimezone(UTC),
     )
