@@ -125,7 +125,7 @@ def _put_together(
     )
     keeper = Keeper(vault)
     public_url = settings.http.public_url
-    flow = Flow(engine, pool, keeper, providers, _flow_settings(settings))
+    flow = Flow(engine, pool, keeper, providers, outbound, _flow_settings(settings))
     retirer = Retirer(pool, keeper, providers, outbound)
     verifier = Verifier(engine, pool, keeper, providers, outbound, public_url)
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
