@@ -1,8 +1,8 @@
 """R13, P20: refresh tokens that work once, a provider that kills a grant for a reused one, replicas that are killed.
 
-The grants are imported, each of a company of its own; some live in two connectors. Every access token is made old, again
-and again, workers ask all replicas for it at once, and a replica is killed at a random moment, and started again. The
-provider counts what comes: the simulator here, and a server that isn't ours in `tests/foreign/test_r13_foreign.py`.
+The grants are imported, each of a company of its own; some live in two connectors. Every access token is made old
+again and again, workers ask all replicas for it at once, and a replica is killed at a random moment, and started again.
+The provider counts what comes: the simulator here, and one that isn't ours in `tests/foreign/test_r13_foreign.py`.
 """
 
 import asyncio
