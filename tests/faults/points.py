@@ -39,6 +39,7 @@ PATHS = (
             "reading",
             "refresh",
             "retire",
+            "returning",
             "token_claims",
             "tokens",
             "verification",
