@@ -30,7 +30,8 @@ from service.kafka.topics import ensure_topics, partition_of
 from service.kafka.work import Worker
 from service.oauth.configured import configured_providers
 from service.oauth.description import Providers
-from service.oauth.flow import Flow, FlowSettings
+from service.oauth.flow import Flow
+from service.oauth.flow_settings import FlowSettings
 from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
 from service.oauth.limits import FlowLimits

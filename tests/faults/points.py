@@ -41,6 +41,7 @@ PATHS = (
             "reading",
             "refresh",
             "retire",
+            "returning",
             "sharing",
             "token_claims",
             "tokens",
