@@ -1,10 +1,11 @@
 """The HTTP bodies: what the host's backend sends and gets. Unknown fields are refused. Times are RFC 3339."""
 
+import re
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from schemas.lifecycle import Ignored, Outcome, State, Step, Trigger
 from schemas.reasons import Reason, Remedy
@@ -25,15 +26,23 @@ _NO_NUL = r"^[^\x00]+$"
 
 
 class Request(BaseModel):
-    """A body that a caller sends."""
+    """A body that a caller sends. Strict: `false` is no number, and `"1"` isn't one either. Errors hold no value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class Response(BaseModel):
     """A body that a caller gets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _whole(given: object) -> object:
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""To JSON Schema `1.0` is an integer, too."""
 
 
 class Problem(BaseModel):
@@ -169,25 +178,34 @@ class CompleteAttempt(Request):
     person_id: str = Field(min_length=1, max_length=200, pattern=_NO_NUL)
 
 
+def _is_a_token(secret: Secret) -> Secret:
+    if not re.fullmatch(_TOKEN, secret.reveal()):
+        raise ValueError("must be 1 to 16,384 characters of ASCII")
+    return secret
+
+
+_TOKEN = "^[\\x20-\\x7e]{1,16384}$"  # noqa: S105 - what a token consists of (RFC 6749, A.12 and A.17)
+TokenField = Annotated[Secret, AfterValidator(_is_a_token), WithJsonSchema({"type": "string", "pattern": _TOKEN})]
+
+
 class ImportCredential(Request):
     """A grant that the host has already. Its account is proved by the provider before it counts."""
 
-    refresh_token: Secret = Field(description="From now on only regrant refreshes it.")
-    access_token: Secret | None = Field(
+    refresh_token: TokenField = Field(description="From now on only regrant refreshes it.")
+    access_token: TokenField | None = Field(
         default=None, description="For the checks, while it works; without it the refresh token is used at once."
     )
     expires_at: AwareDatetime | None = Field(default=None, description="When the access token expires.")
     account_id: str | None = Field(
-        default=None, min_length=1, max_length=200, description="The account that it is of, for example the realm."
+        default=None,
+        min_length=1,
+        max_length=200,
+        pattern=_NO_NUL,
+        description="The account that it is of, for example the realm.",
     )
-    scope: str | None = Field(default=None, max_length=4000, description="What was granted, where it is known.")
-
-    @field_validator("refresh_token", "access_token")
-    @classmethod
-    def _fits(cls, secret: Secret | None) -> Secret | None:
-        if secret is not None and not (0 < len(secret.reveal()) <= 16_384 and secret.reveal().isprintable()):
-            raise ValueError("must be 1 to 16,384 printable characters")
-        return secret
+    scope: str | None = Field(
+        default=None, max_length=4000, pattern=r"^[\x20-\x7e]*$", description="What was granted, where it is known."
+    )
 
 
 class ImportLine(ImportCredential):
@@ -202,14 +220,14 @@ class ImportLine(ImportCredential):
 class RefusedToken(Request):
     """An access token that the provider's API refused (401), as the answer that held it named it."""
 
-    generation: int = Field(ge=1, le=2**31 - 1)
-    rotation: int = Field(ge=0, le=2**31 - 1)
+    generation: Whole = Field(ge=1, le=2**31 - 1)
+    rotation: Whole = Field(ge=0, le=2**31 - 1)
 
 
 class TokenRequest(Request):
     """Ask for an access token."""
 
-    min_ttl_s: int = Field(
+    min_ttl_s: Whole = Field(
         default=60,
         ge=0,
         le=3000,

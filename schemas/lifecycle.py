@@ -52,6 +52,10 @@ class Trigger(Described):
     REJECTED = "rejected", "The grant failed a check."
     PROVIDER_UNAVAILABLE = "provider_unavailable", "The provider couldn't be asked about the grant just now."
     VERIFY_EXPIRED = "verify_expired", "The checks didn't end before their deadline."
+    GRANT_SHARED = (
+        "grant_shared",
+        "A sign-in on another connector of the tenant brought a grant that is good for this one.",
+    )
     SYNC_EXPIRED = "sync_expired", "The requested sync gave no outcome before its deadline."
     REMINDER_DUE = "reminder_due", "The connector has been failed for so long that its owner is reminded."
     EXPIRY_NEAR = "expiry_near", "The known end of the credential comes near, and a warning of it is due."
@@ -82,6 +86,11 @@ class Ignored(Described):
     NOT_VERIFYING = "not_verifying", "No verification is running."
     NOT_CONNECTED = "not_connected", "The connector is disconnected, or was deleted."
     NOT_HEALTHY = "not_healthy", "Only the owner of a healthy connector is warned of an end, or told that it moved."
+    NO_LOGIN_WANTED = (
+        "no_login_wanted",
+        "Only what failed, and a login mends, is repaired by another connector's sign-in.",
+    )
+    ANOTHER_ACCOUNT = "another_account", "It is of another account than the connector's."
     ALREADY_SO = "already_so", "The connector is in the wanted state already."
 
 

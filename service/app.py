@@ -39,6 +39,7 @@ from service.oauth.probe import Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
+from service.oauth.sharing import Sharer
 from service.oauth.tokens import Tokens
 from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
@@ -124,7 +125,7 @@ def _put_together(
     )
     keeper = Keeper(vault)
     public_url = settings.http.public_url
-    flow = Flow(engine, pool, keeper, providers, _flow_settings(settings))
+    flow = Flow(engine, pool, keeper, providers, outbound, _flow_settings(settings))
     retirer = Retirer(pool, keeper, providers, outbound)
     verifier = Verifier(engine, pool, keeper, providers, outbound, public_url)
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}
@@ -132,6 +133,7 @@ def _put_together(
     tokens = Tokens(pool, keeper, refresher)
     prober = Prober(engine, pool, providers, refresher)
     handlers["probe"] = prober.run
+    handlers["share"] = Sharer(engine, pool, keeper, providers).run
     importer = Importer(engine, pool, keeper, providers)
     rewrapper = Rewrapper(pool, vault)
     return Service(settings, pool, engine, flow, tokens, importer, refresher, prober, providers, handlers, rewrapper)

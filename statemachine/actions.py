@@ -24,6 +24,7 @@ from statemachine.inputs import (
     ExpiryNear,
     GrantReceived,
     GrantRefused,
+    GrantShared,
     ProviderUnavailable,
     RefreshRejected,
     Register,
@@ -254,7 +255,7 @@ def keep_reminding(d: Draft, i: object) -> None:
     _schedule_reminder(d)
 
 
-def swap(d: Draft, i: Verified) -> None:
+def swap(d: Draft, i: Verified | GrantShared) -> None:
     c = d.connector
     c.generation = Generation(c.generation + 1)
     c.account = i.account
@@ -270,7 +271,7 @@ def swap(d: Draft, i: Verified) -> None:
     c.warned_plan = 0
 
 
-def ask_for_a_sync(d: Draft, i: Verified) -> None:
+def ask_for_a_sync(d: Draft, i: Verified | GrantShared) -> None:
     _request_sync(d)
 
 

@@ -33,7 +33,7 @@ class Verify:
 
 @value()
 class SwapCredential:
-    """Make the attempt's grant the connector's credential; revoke the superseded one where that is safe."""
+    """Make the attempt's grant (or a copy) the connector's credential; revoke the superseded one where that is safe."""
 
     attempt: AttemptId
     generation: Generation

@@ -6,6 +6,7 @@ from statemachine.inputs import (
     ExpiryMoved,
     ExpiryNear,
     GrantReceived,
+    GrantShared,
     Register,
     StartReauth,
     SyncFailed,
@@ -20,7 +21,7 @@ from statemachine.inputs import RefreshRejected as _RefreshRejected
 
 Attempted = GrantReceived | _AttemptInput
 Failure = SyncFailed | _RefreshRejected
-OfACredential = _RefreshRejected | _ExpiryInput
+OfACredential = _RefreshRejected | _ExpiryInput | GrantShared
 
 
 def brings_a_connection(c: Connector, i: Register, rules: Rules) -> bool:
@@ -92,9 +93,14 @@ def fallback_is_disconnected(c: Connector, i: object, rules: Rules) -> bool:
     return c.fallback is State.DISCONNECTED
 
 
-def login_does_not_help(c: Connector, i: StartReauth, rules: Rules) -> bool:
+def login_does_not_help(c: Connector, i: StartReauth | GrantShared, rules: Rules) -> bool:
     """signing in doesn't mend the reason"""
     return c.reason is not None and not c.reason.offers_login
+
+
+def of_another_account(c: Connector, i: GrantShared, rules: Rules) -> bool:
+    """of another account"""
+    return c.account is None or c.account.id != i.account.id
 
 
 def not_of_the_live_attempt(c: Connector, i: Attempted, rules: Rules) -> bool:

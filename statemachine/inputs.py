@@ -91,6 +91,7 @@ class StartReauth(_Command):
 @value(kw_only=True)
 class _AttemptInput(_Input):
     attempt: AttemptId
+    """The attempt that it comes from."""
 
 
 @value(kw_only=True)
@@ -115,6 +116,14 @@ class Cancelled(_AttemptInput):
 class Verified(_AttemptInput):
     trigger: ClassVar = Trigger.VERIFIED
     account: Account
+
+
+@value(kw_only=True)
+class GrantShared(_AttemptInput):
+    trigger: ClassVar = Trigger.GRANT_SHARED
+    account: Account
+    generation: Generation
+    """The connector's own, as it was when the grant was copied for it."""
 
 
 @value(kw_only=True)
@@ -209,6 +218,7 @@ Input: TypeAlias = (
     | Cancelled
     | AuthExpired
     | Verified
+    | GrantShared
     | Rejected
     | ProviderUnavailable
     | VerifyExpired

@@ -191,6 +191,16 @@ def _verification() -> Iterator[Row]:
     yield from falls_back(VERIFYING, Trigger.VERIFY_EXPIRED, do.end_unchecked)
 
 
+def _sharing() -> Iterator[Row]:
+    said = Trigger.GRANT_SHARED
+    yield refuses(ABSENT, said, Refused.UNKNOWN_CONNECTOR)
+    yield ignores((HEALTHY, SYNCING, *ATTEMPTING, DISCONNECTED, DELETED), said, Ignored.NO_LOGIN_WANTED)
+    yield ignores(FAILED, said, Ignored.STALE_GENERATION, when=if_.not_of_the_current_credential)
+    yield ignores(FAILED, said, Ignored.ANOTHER_ACCOUNT, when=if_.of_another_account)
+    yield ignores(FAILED, said, Ignored.NO_LOGIN_WANTED, when=if_.login_does_not_help)
+    yield moves(FAILED, said, SYNCING, do.swap, do.ask_for_a_sync)
+
+
 def _reminders() -> Iterator[Row]:
     yield ignores(FAILED, Trigger.REMINDER_DUE, Ignored.DEADLINE_NOT_SET, when=if_.of_another_deadline)
     yield stays(FAILED, Trigger.REMINDER_DUE, do.remind)
@@ -224,6 +234,7 @@ TABLE: tuple[Row, ...] = (
     *_refreshes(),
     *_attempts(),
     *_verification(),
+    *_sharing(),
     *_reminders(),
     *_warnings(),
     *_deadlines_of_what_is_not_there(),

@@ -358,7 +358,7 @@ class _Play:
                 await asyncio.gather(*(self._verify(job, by_attempt, now) for job in jobs if job.kind == "verify"))
                 for job in jobs:
                     if job.kind == "retire" and job.attempt is not None:
-                        await credentials.shred_credential(connection, job.attempt)
+                        await credentials.shred_credential(connection, job.pk, job.attempt)
                         await due.finish(connection, job)
 
     async def _verify(self, job: due.Job, by_attempt: dict[AttemptId, Life], now: datetime) -> None:
@@ -379,7 +379,7 @@ class _Play:
                 lease=job.lease,
             )
         assert kept
-        verified = Verified(connector=life.id, attempt=job.attempt, account=Account("1", "Acme"))
+        verified = Verified(connector=life.id, attempt=job.attempt, account=Account(life.id, "Acme"))
         await self._submit([verified], lease=JobLease(job.id, str(job.lease)))
 
     async def _refresh(self, lives: Sequence[Life], now: datetime) -> None:

@@ -19,7 +19,7 @@ from service.engine.signals import Signal
 from service.engine.submission import Busy, LeaseLost, ProviderPort, Receipt, Submission
 from service.engine.tail import Tail
 from service.store.batch import Batch, Conflict
-from service.store.consequences import LeasesLost, VerificationWanted
+from service.store.consequences import CredentialSwapped, LeasesLost, VerificationWanted
 from service.store.log import Entry
 from service.store.partitions import FenceLost
 from service.store.pool import TRANSIENT
@@ -154,7 +154,7 @@ class Engine:
     def _tell(self, batch: Batch, logged: dict[Shard, list[Entry]]) -> None:
         for shard, entries in logged.items():
             self.tails[shard].append(entries)
-        if any(isinstance(c, VerificationWanted) for c in batch.consequences):
+        if any(isinstance(c, VerificationWanted | CredentialSwapped) for c in batch.consequences):
             self.job_wanted.set()
 
     async def _without_lost(

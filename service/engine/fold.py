@@ -134,10 +134,11 @@ def _apply(
 
 
 def _precondition(submission: Submission, connector: Connector, providers: ProviderPort) -> Refused | None:
-    registered = connector.version > 0 and not isinstance(submission.input, Register)  # whose answer is in the table
+    registered = connector.version > 0
     if registered and submission.tenant is not None and submission.tenant != connector.tenant:
-        return Refused.UNKNOWN_CONNECTOR
-    if submission.if_version is not None and submission.if_version != connector.version:
+        # Nobody learns what became of another tenant's connector; that an id is taken can't be hidden.
+        return Refused.ID_TAKEN if isinstance(submission.input, Register) else Refused.UNKNOWN_CONNECTOR
+    if registered and submission.if_version is not None and submission.if_version != connector.version:
         return Refused.VERSION_MISMATCH
     if isinstance(submission.input, Register) and not providers.knows(submission.input.provider):
         return Refused.UNKNOWN_PROVIDER
@@ -264,7 +265,7 @@ def _consequences(effect: object, d: Decision, submission: Submission, now: date
                 return [CodeReceived(attempt, code.sealed, code.data_key, code.claimed_account), wanted]
             return [wanted]
         case SwapCredential(attempt, generation):
-            return [CredentialSwapped(c.id, attempt, generation, now)]
+            return [CredentialSwapped(c.id, attempt, generation, now, _trace(submission))]
         case Shred():
             return [ShredWanted(c.id, now)]
         case RequestSync():

@@ -1,6 +1,7 @@
 """The API, registered from the table of routes. A route without its handler is no start."""
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import TypeAlias
@@ -22,7 +23,7 @@ _MODULES: tuple[ModuleType, ...] = (connectors, attempts, tokens, catalogues)
 _ANSWERS_SECRETS = frozenset({"get_token", "open_attempt", "create_handoff"})
 """Their answers hold a token or a link that signs somebody in, so they aren't kept: a repeat is done again."""
 
-LONGEST_KEY = 200
+_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 
 
 def build_api(app: web.Application, parts: Parts, authenticator: Authenticator) -> None:
@@ -48,8 +49,8 @@ def _handler(
         caller = await authenticator.caller(request, route.scope)
         raw = await _body(request)
         call = Call(request, route, caller, parts, raw)
-        key = request.headers.get("Idempotency-Key")
-        if key is None or not route.takes_idempotency_key or route.name in _ANSWERS_SECRETS:
+        key = _key(request) if route.takes_idempotency_key else None
+        if key is None or route.name in _ANSWERS_SECRETS:
             return await operation(call)
         return await _once(call, key, operation)
 
@@ -67,10 +68,15 @@ async def _body(request: web.Request) -> bytes:
     return raw
 
 
+def _key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise ApiProblem(ProblemCode.MALFORMED_REQUEST, "The Idempotency-Key must be 1 to 200 characters of ASCII.")
+    return key
+
+
 async def _once(call: Call, key: str, operation: Operation) -> web.StreamResponse:
     """The first answer under this key; a repeat gets it again."""
-    if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
-        raise ApiProblem(ProblemCode.MALFORMED_REQUEST, "The Idempotency-Key must be 1 to 200 printable characters.")
     hashed = hashlib.sha256(f"{call.route.method} {call.request.path}\n".encode() + call.raw).digest()
     tenant, pool = call.caller.tenant, call.parts.pool
     async with pool.acquire() as connection:

@@ -7,6 +7,8 @@ before anything else happens to it.
 
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
@@ -25,14 +27,18 @@ from service.oauth.authorization import authorization_request, hash_of
 from service.oauth.callback import BadCallback, Callback, issuer_of, parse_callback
 from service.oauth.callback_signature import check_signature
 from service.oauth.description import Providers
+from service.oauth.form_post import Carried, arrive, carry
 from service.oauth.keeper import Keeper, Owner
 from service.oauth.limits import FlowLimits, Gate
+from service.oauth.outbound import Outbound
+from service.oauth.pushed import address_for
 from service.oauth.shown import to_the_host, to_the_window
 from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store import attempts
 from service.store.attempts import AttemptRow, Request
 from service.store.credentials import audit
 from service.store.pool import Connection, Pool
+from service.vault.keys import SealBroken
 from statemachine.inputs import Cancelled, GrantReceived, GrantRefused, StartReauth
 
 REQUEST_LIFETIME = timedelta(minutes=10)
@@ -66,18 +72,27 @@ class UnregisteredReturnUrl(Exception):
 
 
 Window: TypeAlias = WindowView | Dead
+_Keep: TypeAlias = Callable[[Connection, Request], Awaitable[bool]]
+"""Keeps an authorization request, unless the attempt doesn't wait for one any more."""
 
 
 class Flow:
     """The steps that people and hosts take."""
 
     def __init__(
-        self, engine: Engine, pool: Pool, keeper: Keeper, providers: Providers, settings: FlowSettings
+        self,
+        engine: Engine,
+        pool: Pool,
+        keeper: Keeper,
+        providers: Providers,
+        outbound: Outbound,
+        settings: FlowSettings,
     ) -> None:
         self._engine = engine
         self._pool = pool
         self._keeper = keeper
         self._providers = providers
+        self._outbound = outbound
         self._settings = settings
         self._gate = Gate(pool, settings.limits)
 
@@ -182,16 +197,18 @@ class Flow:
     async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead:
         """The button: spends the handoff, and makes the authorization request that the browser is sent with.
 
-        Raises `TooMany`, after which the handoff is as good as before.
+        Raises `TooMany` or `ProviderAway`, after which the handoff is as good as before.
         """
         async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_handoff(connection, hash_of(handoff))
-            if row is None or not row.live:
-                return Dead.UNKNOWN
-            self._gate.count(row.tenant, row.connector)
-            begun, request = await self._request(connection, row, browser)
-            spent = await attempts.begin(connection, hash_of(handoff), request)
-        return begun if spent else Dead.USED
+        if row is None or not row.live:
+            return Dead.UNKNOWN
+        self._gate.count(row.tenant, row.connector)
+
+        async def spend(connection: Connection, request: Request) -> bool:
+            return await attempts.begin(connection, hash_of(handoff), request) is not None
+
+        return await self._go(row, browser, spend)
 
     async def callback(self, context: str, raw_query: str, browser: Secret | None) -> Returned | Dead:
         """The person is back from the provider.
@@ -199,34 +216,41 @@ class Flow:
         A state that is unknown, expired, used or another browser's leads nowhere, to one and the same answer; the
         browser that began only sees its attempt's page again. No such call reaches the provider. Raises `TooMany`.
         """
+        callback = await self._read(context, raw_query, "query")
+        return callback if isinstance(callback, Dead) else await self._answered(context, callback, browser)
+
+    def takes_posts(self, context: str) -> bool:
+        """Whether this provider's answers come as a form."""
         config = self._providers.get(context)
-        if config is None:
-            return Dead.UNKNOWN
-        try:
-            callback = parse_callback(config.description, issuer_of(config), raw_query)
-            check_signature(config, raw_query)
-        except BadCallback as bad:
-            await self._note_bad_callback(context, bad)
-            return Dead.BAD_REQUEST
+        return config is not None and config.description.response_mode == "form_post"
+
+    async def posted(self, context: str, raw_body: str) -> Carried | Dead:
+        """An answer as a form, from whatever browser: changes nothing, but to be brought to the one that began."""
+        callback = await self._read(context, raw_body, "form_post")
+        if isinstance(callback, Dead):
+            return callback
         async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_state(connection, hash_of(callback.state))
-            if (foreign := _foreign(row, context, browser)) is not None:
-                await _refused(connection, row, f"callback_of_{foreign}")
-                return Dead.NOT_THIS_BROWSER if foreign == "another_browser" else Dead.UNKNOWN
-            assert row is not None
-        self._gate.count(row.tenant, row.connector)
-        if not _awaited(row):
-            return Returned(row.attempt)
-        if callback.code is not None:
-            return await self._received(row, callback, callback.code)
-        reason = callback.refusal or Reason.PROVIDER_REFUSED
-        await self._engine.submit(
-            Submission(
-                input=GrantRefused(connector=row.connector, attempt=row.attempt, reason=reason),
-                actor=_person(row),
-            )
-        )
-        return Returned(row.attempt)
+            if row is not None and row.context == context:
+                with suppress(SealBroken):  # shredded meanwhile: as good as unknown
+                    return await carry(self._keeper, connection, _owner(row), row, callback)
+            await _refused(connection, row, "callback_of_an_unknown_state")
+        return Dead.UNKNOWN
+
+    async def carried(self, context: str, attempt: AttemptId, sealed: str, browser: Secret | None) -> Returned | Dead:
+        """The answer that came as a form, with its browser: from here on as `callback`."""
+        async with self._pool.acquire() as connection:
+            row = await attempts.attempt(connection, attempt)
+            if row is None:
+                return Dead.UNKNOWN
+            if row.context == context and _same_browser(row, browser) and not _awaited(row):
+                return Returned(row.attempt)  # what it was sealed with may be gone by now
+            try:
+                callback = await arrive(self._keeper, connection, _owner(row), row, sealed)
+            except SealBroken:
+                await _refused(connection, row, "callback_of_a_broken_seal")
+                return Dead.UNKNOWN
+        return await self._answered(context, callback, browser)
 
     async def view(self, attempt: AttemptId, browser: Secret | None) -> Window:
         """The attempt's page, for the browser that began it."""
@@ -237,7 +261,10 @@ class Flow:
         return to_the_window(row, self._providers[row.provider])
 
     async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead:
-        """Goes to the provider once more: with the open attempt, or with a new one for the same person and browser."""
+        """Goes to the provider once more: with the open attempt, or with a new one for the same person and browser.
+
+        Raises `TooMany` or `ProviderAway`.
+        """
         async with self._pool.acquire() as connection:
             row = await attempts.attempt(connection, attempt)
         if row is None or not _same_browser(row, browser):
@@ -250,9 +277,12 @@ class Flow:
             if isinstance(renewed, Dead):
                 return renewed
             row = renewed
-        async with self._pool.acquire() as connection:
-            begun, request = await self._request(connection, row, browser)
-            return begun if await attempts.renew_request(connection, row.attempt, request) else Dead.USED
+        id_ = row.attempt
+
+        async def renew(connection: Connection, request: Request) -> bool:
+            return await attempts.renew_request(connection, id_, request)
+
+        return await self._go(row, browser, renew)
 
     async def give_up(self, attempt: AttemptId, browser: Secret) -> Window:
         """The person stops."""
@@ -264,6 +294,36 @@ class Flow:
         return await self.view(attempt, browser)
 
     # How it is done.
+
+    async def _read(self, context: str, raw: str, mode: str) -> Callback | Dead:
+        """What came back, strictly; a bad one is on record."""
+        config = self._providers.get(context)
+        if config is None:
+            return Dead.UNKNOWN
+        try:
+            if mode != config.description.response_mode:
+                raise BadCallback("an answer in another mode than was asked for")
+            callback = parse_callback(config.description, issuer_of(config), raw)
+            check_signature(config, raw)
+        except BadCallback as bad:
+            await self._note_bad_callback(context, bad)
+            return Dead.BAD_REQUEST
+        return callback
+
+    async def _answered(self, context: str, callback: Callback, browser: Secret | None) -> Returned | Dead:
+        async with self._pool.acquire() as connection:
+            row = await attempts.attempt_of_state(connection, hash_of(callback.state))
+            if (foreign := _foreign(row, context, browser)) is not None:
+                await _refused(connection, row, f"callback_of_{foreign}")
+                return Dead.NOT_THIS_BROWSER if foreign == "another_browser" else Dead.UNKNOWN
+            assert row is not None
+        self._gate.count(row.tenant, row.connector)
+        if not _awaited(row):
+            return Returned(row.attempt)
+        if callback.code is not None:
+            return await self._received(row, callback, callback.code)
+        await self._refuse(row, callback.refusal or Reason.PROVIDER_REFUSED, _person(row))
+        return Returned(row.attempt)
 
     async def _renewed(self, row: AttemptRow, browser: Secret) -> AttemptRow | Dead:
         await self._gate.check_openings(row.tenant, row.connector)
@@ -285,23 +345,34 @@ class Flow:
         assert renewed is not None
         return renewed
 
-    async def _request(self, connection: Connection, row: AttemptRow, browser: Secret | None) -> tuple[Begun, Request]:
+    async def _go(self, row: AttemptRow, browser: Secret | None, keep: _Keep) -> Begun | Dead:
+        """Makes the authorization request that the browser goes with, and keeps what its answer is known by.
+
+        Where the provider won't have it, the attempt has ended, and the browser goes to its page.
+        """
         config = self._providers[row.provider]
         pinned = row.account.id if row.account else None
         made = authorization_request(config, self._redirect_uri(row.provider), pinned)
+        address = await address_for(self._outbound, config, made)
         browser = browser or Secret(secrets.token_urlsafe(32))
-        key = await self._keeper.key_of(connection, row.pk)
-        verifier = await self._keeper.seal(key, _owner(row), f"verifier.{row.attempt}", made.verifier)
-        request = Request(
-            browser_hash=hash_of(browser),
-            state_hash=hash_of(made.state),
-            context=row.provider,
-            nonce=made.nonce,
-            verifier_sealed=verifier,
-            data_key=key.id,
-            lifetime=REQUEST_LIFETIME,
-        )
-        return Begun(row.attempt, made.url, browser), request
+        async with self._pool.acquire() as connection:
+            key = await self._keeper.key_of(connection, row.pk)
+            verifier = await self._keeper.seal(key, _owner(row), f"verifier.{row.attempt}", made.verifier)
+            request = Request(
+                browser_hash=hash_of(browser),
+                state_hash=hash_of(made.state),
+                context=row.provider,
+                nonce=made.nonce,
+                verifier_sealed=verifier,
+                data_key=key.id,
+                lifetime=REQUEST_LIFETIME,
+            )
+            if not await keep(connection, request):
+                return Dead.USED
+        if isinstance(address, Reason):
+            await self._refuse(row, address, Actor(ActorKind.PROVIDER))
+            address = f"/connect/attempts/{row.attempt}"
+        return Begun(row.attempt, address, browser)
 
     async def _received(self, row: AttemptRow, callback: Callback, given: Secret) -> Returned:
         """A code came: it is redeemed, or, where it would pin a new account, kept until the host confirms."""
@@ -325,6 +396,10 @@ class Flow:
     async def _submit_grant(self, row: AttemptRow, code: ReceivedCode | None, actor: Actor, trace: Trace) -> Receipt:
         grant = GrantReceived(connector=row.connector, attempt=row.attempt)
         return await self._engine.submit(Submission(input=grant, actor=actor, attachment=code, trace=trace))
+
+    async def _refuse(self, row: AttemptRow, reason: Reason, actor: Actor) -> None:
+        refused = GrantRefused(connector=row.connector, attempt=row.attempt, reason=reason)
+        await self._engine.submit(Submission(input=refused, actor=actor))
 
     async def _cancel(self, row: AttemptRow, actor: Actor, trace: Trace) -> Receipt:
         cancelled = Cancelled(connector=row.connector, attempt=row.attempt, step=row.step)

@@ -1,4 +1,6 @@
-"""Refreshing: one at a time for a credential over all replicas, stored before it is used, and ahead of time.
+"""Refreshing: one at a time for a grant over all replicas, stored before it is used, and ahead of time.
+
+A grant that several connectors hold is refreshed once for all of them, and a dead verdict reaches each.
 
 `invalid_grant` is ambiguous (S32): it kills a connector only if the stored credential is still the one that was sent.
 What no client can close (S33) is the moment between the provider's answer and our commit: a process that dies there
@@ -10,7 +12,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 
@@ -21,11 +23,12 @@ from schemas.lifecycle import ActorKind, Ignored
 from schemas.reasons import Reason
 from schemas.records import Evidence
 from schemas.secret import Secret
-from service.engine.submission import Actor, Door, Submission
+from service.engine.submission import Actor, Door, Receipt, Submission
 from service.oauth import grant as oauth
 from service.oauth.circuit import Circuit
 from service.oauth.description import ProviderConfig, Providers
 from service.oauth.grant import Grant, Refusal, Unavailable
+from service.oauth.holders import Holder, Holders
 from service.oauth.keeper import Access, Keeper, found_broken, owner_of
 from service.oauth.outbound import Outbound
 from service.oauth.verify import refreshed_lifetimes_of
@@ -33,7 +36,7 @@ from service.store import credentials, tokens
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import TRANSIENT, Connection, Pool
 from service.store.tokens import RefreshLease
-from service.vault.keys import SealBroken
+from service.vault.keys import NoKey, SealBroken
 from statemachine.inputs import RefreshRejected
 
 log = structlog.get_logger()
@@ -48,6 +51,8 @@ AT_ONCE = 32
 TICK_S = 1.0
 STORE_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 10.0)
 """How often, and for how long, a database that is away is waited for with a new token in hand."""
+
+_PASSES: tuple[type[BaseException], ...] = (NoKey, *TRANSIENT)
 
 ENDED: Sequence[str] = [reason.value for reason in Reason if reason.offers_login]
 """A dead verdict stops every further call, also while somebody is on their way to sign in."""
@@ -97,6 +102,7 @@ class Refresher:
         self._keeper = keeper
         self._providers = providers
         self._outbound = outbound
+        self._holders = Holders(engine, pool, keeper)
         self._flights: dict[tuple[int, int], asyncio.Task[Denied | None]] = {}
         self._circuits: dict[str, Circuit] = defaultdict(Circuit)
         self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
@@ -166,6 +172,9 @@ class Refresher:
                     lease = await tokens.lease_refresh(connection, row, REFRESH_LEASE, ENDED)
                     if lease is None and not await tokens.unchanged(connection, row, ENDED):
                         return None
+                    left_behind = lease is None and await tokens.left_behind(connection, row)
+                if left_behind:
+                    return await self.broken(row, SealBroken(f"{row.connector} missed a rotation of its grant"))
                 if lease is not None:
                     return await self._refresh(row, lease, config, cause)
                 if asyncio.get_running_loop().time() > give_up:
@@ -200,6 +209,8 @@ class Refresher:
             sent = await self._keeper.opened(connection, key, owner_of(row), kind, row.refresh_sealed, cause.access)
             if lease.interrupted:
                 await _audit(connection, row, "refresh_taken_over")
+        others = await self._holders.usable(one for one in lease.holders if one.id != row.id)  # before anything is sent
+        holders = [Holder(mine, key) for mine in lease.holders if mine.id == row.id] + others
         result = await self._ask(config, row, sent)
         if isinstance(result, Refusal):
             former = await self._former(row, key, config, result, sent, cause)
@@ -208,7 +219,7 @@ class Refresher:
                 sent, result = former, await self._ask(config, row, former)
         match result:
             case Grant() as grant:
-                await self._store(row, lease, key, config, grant, sent)
+                await self._store(row, lease, holders, config, grant, sent)
                 return None
             case Refusal() as refusal:
                 if lease.interrupted:
@@ -257,38 +268,44 @@ class Refresher:
         return former if former != sent else None
 
     async def _store(
-        self, row: CredentialRow, lease: RefreshLease, key: DataKey, config: ProviderConfig, grant: Grant, sent: Secret
+        self,
+        row: CredentialRow,
+        lease: RefreshLease,
+        holders: Sequence[Holder],
+        config: ProviderConfig,
+        grant: Grant,
+        sent: Secret,
     ) -> None:
         """Keeps what came, before anybody gets it. A grant is at stake, so a database that is away is waited for."""
         came = time.monotonic()
         for pause in STORE_PAUSES_S:
             try:
-                if await self._stored(row, lease, key, config, grant, sent):
+                if await self._stored(lease, holders, config, grant, sent):
                     window_ms = round((time.monotonic() - came) * 1000, 1)
                     log.info("refreshed", connector=row.connector, rotation=row.rotation + 1, window_ms=window_ms)
                     return
                 async with self._pool.acquire() as connection:
-                    rotation = await tokens.rotation_under_lease(connection, row, lease.token)
-            except TRANSIENT as error:
+                    rows = await tokens.holders(connection, row, lease.token)
+                # A former holder of the lease has stored what it got, or one more credential holds the grant by now.
+                holders = await self._holders.usable(rows)
+            except _PASSES as error:
                 log.warning("refreshed_waits_for_the_database", connector=row.connector, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 continue
-            if rotation is None:
+            if not holders:
                 log.warning("refreshed_too_late", connector=row.connector, rotation=row.rotation + 1)
                 return
-            row = replace(row, rotation=rotation)  # a former holder of the lease has stored what it got
         log.error("refreshed_and_not_stored", connector=row.connector, rotation=row.rotation + 1)
 
     async def _stored(
-        self, row: CredentialRow, lease: RefreshLease, key: DataKey, config: ProviderConfig, grant: Grant, sent: Secret
+        self, lease: RefreshLease, holders: Sequence[Holder], config: ProviderConfig, grant: Grant, sent: Secret
     ) -> bool:
-        """Seals and stores what came for the rotation after the row's; false when there is another one by now."""
-        owner, rotation = owner_of(row), row.rotation + 1
-        access = await self._keeper.seal(key, owner, f"access_token.{rotation}", grant.access_token)
-        refresh = await self._keeper.seal(key, owner, f"refresh_token.{rotation}", grant.refresh_token or sent)
+        """Seals and stores what came for everybody who holds the grant; false when that is somebody else by now."""
+        sealed = await self._holders.resealed(holders, grant.access_token, grant.refresh_token or sent)
+        if not sealed:
+            return False
         async with self._pool.acquire() as connection:
-            lifetimes = refreshed_lifetimes_of(grant, config)
-            return await tokens.keep_refreshed(connection, row, lease.token, access, refresh, lifetimes) is not None
+            return await tokens.keep_refreshed(connection, lease.token, sealed, refreshed_lifetimes_of(grant, config))
 
     async def _settled(self, row: CredentialRow) -> None:
         """Waits for a former holder of the lease, which may just be storing what made the provider refuse us."""
@@ -310,13 +327,21 @@ class Refresher:
         async with self._pool.acquire() as connection:
             if not await tokens.may_judge(connection, row, lease.token):
                 return None
-        rejected = RefreshRejected(connector=row.connector, generation=row.generation, reason=reason)
-        receipt = await self._engine.submit(Submission(input=rejected, actor=actor, evidence=evidence))
+        receipt, *_ = await asyncio.gather(
+            self._tell_rejected(row, reason, actor, evidence),
+            *(self._tell_rejected(one, reason, actor, evidence) for one in lease.holders if one.id != row.id),
+        )
         if receipt.why is Ignored.STALE_GENERATION:
             return None
         if reason is Reason.CLIENT_REJECTED:
             return Denied(NoToken.CLIENT_REJECTED, reason, timedelta(minutes=1))
         return Denied(NoToken.NEEDS_REAUTHORISATION, reason)
+
+    async def _tell_rejected(
+        self, row: CredentialRow, reason: Reason, actor: Actor, evidence: Evidence | None
+    ) -> Receipt:
+        rejected = RefreshRejected(connector=row.connector, generation=row.generation, reason=reason)
+        return await self._engine.submit(Submission(input=rejected, actor=actor, evidence=evidence))
 
     async def _tell_lost(self, row: CredentialRow) -> None:
         """A grant died after a refresh that was interrupted: the window that no client can close (S33)."""

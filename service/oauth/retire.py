@@ -1,7 +1,8 @@
 """Retiring what is no longer used: revoked at the provider where that can't hurt, and shredded always.
 
 No document says whether Intuit revokes one token, or everything that an app has at a company. So a description says
-`revoke_scope`; with `account`, nothing is revoked while any live connector uses that account.
+`revoke_scope`; with `account`, nothing is revoked while any live connector uses that account. A grant that several
+connectors hold is revoked with the last of them.
 """
 
 from datetime import timedelta
@@ -40,7 +41,7 @@ class Retirer:
         """Revokes a superseded or unused credential where that is safe, then shreds it."""
         assert job.attempt is not None
         async with self._pool.acquire() as connection:
-            row = await credentials.retiring(connection, job.attempt)
+            row = await credentials.retiring(connection, job.pk, job.attempt)
         if row is not None and await self._may_revoke(row) and not await self._revoke(row):
             if job.tries < GIVE_UP_AFTER:
                 async with self._pool.acquire() as connection:
@@ -48,7 +49,7 @@ class Retirer:
                 return
             log.warning("revocation_given_up", connector=row.connector, tries=job.tries)
         async with self._pool.acquire() as connection, connection.transaction():
-            await credentials.shred_credential(connection, job.attempt)
+            await credentials.shred_credential(connection, job.pk, job.attempt)
             await credentials.shred_keys(connection, job.pk)
             await finish(connection, job)
 
@@ -63,12 +64,13 @@ class Retirer:
     async def _may_revoke(self, row: CredentialRow) -> bool:
         if row.borrowed:
             return False  # an import that was refused: the host works with it
-        description = self._providers[row.provider].description
-        if description.revoke_scope == "token":
-            return True
-        if not row.account_id:
-            return False  # it isn't known what it is of: it may be of an account that somebody lives on
         async with self._pool.acquire() as connection:
+            if await credentials.grant_in_use(connection, row):
+                return False  # another connector lives on this very grant
+            if self._providers[row.provider].description.revoke_scope == "token":
+                return True
+            if not row.account_id:
+                return False  # it isn't known what it is of: it may be of an account that somebody lives on
             return not await credentials.account_in_use(connection, row.provider, row.account_id)
 
     async def _revoke(self, row: CredentialRow) -> bool:

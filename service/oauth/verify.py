@@ -67,7 +67,7 @@ class Verifier:
             if row is None or not row.live or row.state is not State.VERIFYING:
                 await finish(connection, job)
                 return
-            stored = await credentials.candidate(connection, row.attempt)
+            stored = await credentials.candidate(connection, row.pk, row.attempt)
         config = self._providers[row.provider]
         try:
             if stored is None:
@@ -149,7 +149,7 @@ class Verifier:
             if not kept:
                 raise LeaseLost
             await attempts.set_step(connection, row.attempt, Step.EXCHANGED)
-            stored = await credentials.candidate(connection, row.attempt)
+            stored = await credentials.candidate(connection, row.pk, row.attempt)
         assert stored is not None
         return stored
 
@@ -182,7 +182,7 @@ class Verifier:
                     access = await self._keeper.seal(key, owner, "access_token.0", came.access_token)
                     refresh = await self._keeper.seal(key, owner, "refresh_token.0", kept)
                     lifetimes = refreshed_lifetimes_of(came, config)
-                    await imports.renew_borrowed(connection, stored.attempt, access, refresh, lifetimes)
+                    await imports.renew_borrowed(connection, stored, access, refresh, lifetimes)
                 return Grant(came.access_token, kept, scope=came.scope or grant.scope)
         return None
 
@@ -224,7 +224,7 @@ class Verifier:
         )
         async with self._pool.acquire() as connection, connection.transaction():
             taken = await attempts.account_taken(connection, row, account)
-            await credentials.prove_candidate(connection, stored.attempt, account, access, refresh, granted_by)
+            await credentials.prove_candidate(connection, stored, account, access, refresh, granted_by)
         return taken
 
     # Handing in.

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from schemas.ids import AttemptId, ConnectorId, Generation
+from schemas.reasons import Reason
 from service.store.pool import Connection
 
 
@@ -54,6 +55,7 @@ class CredentialSwapped:
     attempt: AttemptId
     generation: Generation
     at: datetime
+    trace: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ END_VERIFICATION = "delete from job where attempt_id = $1 and kind = 'verify'"
 # A grant that isn't used is revoked where that is safe, and shredded, by a job.
 RETIRE_CANDIDATE = """
 with retired as (
-    update credential set status = 'retiring' where attempt_id = $1 and status = 'candidate'
+    update credential set status = 'retiring'
+    where attempt_id = $1 and connector = (select connector from attempt where attempt_id = $1) and status = 'candidate'
     returning connector, attempt_id
 )
 insert into job (kind, connector, attempt_id, run_at) select 'retire', connector, attempt_id, $2 from retired
@@ -133,20 +136,44 @@ insert into job (kind, connector, attempt_id, run_at) select 'retire', connector
 """
 MAKE_CURRENT = """
 update credential set status = 'current', borrowed = false
-where attempt_id = $1 and status = 'candidate' and generation = $2
+where connector = $1 and attempt_id = $2 and status = 'candidate' and generation = $3
 """
 COMPLETE_ATTEMPT = """
 update attempt set
     ended_at = $2, reason = 'connected', step = 'credential_saved',
     verifier_sealed = null, nonce = null, code_sealed = null, completion_hash = null
-where attempt_id = $1
+where attempt_id = $1 and connector = $3
 """
+# The tenant's other connectors of that account that wait for a login: their jobs see whether this grant is theirs, too.
+# A copy of a grant is copied no further. Index connector_account.
+SHARE_GRANT = """
+insert into job (kind, connector, attempt_id, run_at, trace)
+select 'share', other.id, a.attempt_id, $3, $4::json
+from attempt a
+join connector c on c.id = a.connector
+join connector other on other.provider = c.provider and other.account_id = c.account_id
+    and other.tenant_id = c.tenant_id and other.id <> c.id
+where a.attempt_id = $1 and a.connector = $2 and other.state = 'failed' and other.reason = any($5::text[])
+order by other.id
+"""
+_LOGIN_MENDS = [reason.value for reason in Reason if reason.offers_login]
 
 RETIRE_DATA_KEY = "update data_key set retired = true where connector = $1 and not retired"
 WANT_SHRED = "insert into job (kind, connector, run_at) values ('shred', $1, $2)"
 
 # The job's result counts while its lease holds. A job that is wanted again gave its lease back in this transaction.
-SETTLE_JOB = "delete from job where id = $1 and lease_token = $2::uuid returning id"
+# A copy of a grant that wasn't taken is retired in the same transaction.
+SETTLE_JOB = """
+with settled as (
+    delete from job where id = $1 and lease_token = $2::uuid returning kind, connector, attempt_id
+),
+retired as (
+    update credential k set status = 'retiring' from settled s
+    where s.kind = 'share' and k.connector = s.connector and k.attempt_id = s.attempt_id and k.status = 'candidate'
+    returning k.connector, k.attempt_id
+)
+insert into job (kind, connector, attempt_id, run_at) select 'retire', connector, attempt_id, now() from retired
+"""
 HOLDS_LEASE = "select id from job where id = $1 and lease_token = $2::uuid for update"
 
 
@@ -169,9 +196,10 @@ async def carry_out(connection: Connection, consequences: Sequence[Consequence],
                 await connection.execute(WANT_VERIFICATION, pks[v.connector], v.attempt, v.run_at, v.trace)
             case CredentialSwapped() as s:
                 await connection.execute(RETIRE_CURRENT, pks[s.connector], s.at)
-                made = await connection.execute(MAKE_CURRENT, s.attempt, s.generation)
+                made = await connection.execute(MAKE_CURRENT, pks[s.connector], s.attempt, s.generation)
                 assert made == "UPDATE 1", "a verified attempt has its candidate, of the next generation"
-                await connection.execute(COMPLETE_ATTEMPT, s.attempt, s.at)
+                await connection.execute(COMPLETE_ATTEMPT, s.attempt, s.at, pks[s.connector])
+                await connection.execute(SHARE_GRANT, s.attempt, pks[s.connector], s.at, s.trace, _LOGIN_MENDS)
             case ShredWanted() as w:
                 await connection.execute(RETIRE_CURRENT, pks[w.connector], w.at)
                 await connection.execute(RETIRE_DATA_KEY, pks[w.connector])

@@ -39,8 +39,9 @@ select k.*, k.access_expires_at - now() as access_left, now() - k.refreshed_at a
     d.newest_generation, d.newest_rotation
 from credential k join connector c on c.id = k.connector left join data_key d on d.id = k.data_key
 """
-CANDIDATE = f"{FIELDS} where k.attempt_id = $1 and k.status = 'candidate'"
-RETIRING = f"{FIELDS} where k.attempt_id = $1 and k.status = 'retiring'"
+# A grant that is shared is several connectors' credential, of the one attempt that brought it: both are named.
+CANDIDATE = f"{FIELDS} where k.connector = $1 and k.attempt_id = $2 and k.status = 'candidate'"
+RETIRING = f"{FIELDS} where k.connector = $1 and k.attempt_id = $2 and k.status = 'retiring'"
 
 # Kept only while the job's lease holds: a zombie's grant is dropped.
 ADD_CANDIDATE = """
@@ -56,16 +57,23 @@ returning id
 """
 # The proved account becomes part of what the seal covers.
 PROVE_CANDIDATE = """
-update credential set account_id = $2, access_sealed = $3, refresh_sealed = $4, granted_by = $5
-where attempt_id = $1 and status = 'candidate'
+update credential set account_id = $3, access_sealed = $4, refresh_sealed = $5, granted_by = $6
+where connector = $1 and attempt_id = $2 and status = 'candidate'
 """
 
-SHRED_CREDENTIAL = "delete from credential where attempt_id = $1 and status = 'retiring'"
-# Whether anything that works lives on an account: then nothing of it may be revoked. Index connector_account.
+SHRED_CREDENTIAL = "delete from credential where connector = $1 and attempt_id = $2 and status = 'retiring'"
+# Whether another connector holds the same grant, or is about to: what is revoked of it is revoked for that one, too.
+GRANT_IN_USE = "select exists (select from credential where grant_id = $1 and id <> $2 and status <> 'retiring')"
+# Whether anything that works lives on an account: then nothing of it may be revoked. A sign-in that came back with it
+# lives on it, too, also before it is proved. Indexes connector_account, attempt_open.
 ACCOUNT_IN_USE = """
 select exists (
     select from connector
     where provider = $1 and account_id = $2 and state not in ('disconnected', 'deleted')
+) or exists (
+    select from attempt a join connector c on c.id = a.connector
+    left join credential k on k.connector = c.id and k.attempt_id = a.attempt_id and k.status = 'candidate'
+    where a.ended_at is null and c.provider = $1 and $2 in (a.claimed_account, k.account_id)
 )
 """
 
@@ -123,6 +131,10 @@ class CredentialRow:
     refresh_expires_at: datetime | None
     hard_expires_at: datetime | None
     scope: str
+    grant: UUID
+    """The grant that it holds, which other connectors' credentials may hold, too."""
+    copies: int
+    """How many of those were copied from this one."""
     newest: Generation
     """The connector's own generation."""
     is_put_back: bool
@@ -177,12 +189,12 @@ async def give_up_data_key(connection: Connection, pk: int) -> None:
     await connection.execute(GIVE_UP_DATA_KEY, pk)
 
 
-async def candidate(connection: Connection, attempt: AttemptId) -> CredentialRow | None:
-    return _row(await connection.fetchrow(CANDIDATE, attempt))
+async def candidate(connection: Connection, pk: int, attempt: AttemptId) -> CredentialRow | None:
+    return _row(await connection.fetchrow(CANDIDATE, pk, attempt))
 
 
-async def retiring(connection: Connection, attempt: AttemptId) -> CredentialRow | None:
-    return _row(await connection.fetchrow(RETIRING, attempt))
+async def retiring(connection: Connection, pk: int, attempt: AttemptId) -> CredentialRow | None:
+    return _row(await connection.fetchrow(RETIRING, pk, attempt))
 
 
 async def add_candidate(
@@ -208,17 +220,24 @@ async def add_candidate(
 
 async def prove_candidate(
     connection: Connection,
-    attempt: AttemptId,
+    candidate: CredentialRow,
     account_id: str,
     access_sealed: bytes,
     refresh_sealed: bytes | None,
     granted_by: str | None,
 ) -> None:
-    await connection.execute(PROVE_CANDIDATE, attempt, account_id, access_sealed, refresh_sealed, granted_by)
+    proved = (account_id, access_sealed, refresh_sealed, granted_by)
+    await connection.execute(PROVE_CANDIDATE, candidate.pk, candidate.attempt, *proved)
 
 
-async def shred_credential(connection: Connection, attempt: AttemptId) -> None:
-    await connection.execute(SHRED_CREDENTIAL, attempt)
+async def shred_credential(connection: Connection, pk: int, attempt: AttemptId) -> None:
+    await connection.execute(SHRED_CREDENTIAL, pk, attempt)
+
+
+async def grant_in_use(connection: Connection, row: CredentialRow) -> bool:
+    """Whether another credential that isn't being retired holds the same grant."""
+    in_use: bool = await connection.fetchval(GRANT_IN_USE, row.grant, row.id)
+    return in_use
 
 
 async def account_in_use(connection: Connection, provider: ProviderId, account_id: str) -> bool:
@@ -275,6 +294,8 @@ def known(row: asyncpg.Record) -> CredentialRow:
         refresh_expires_at=row["refresh_expires_at"],
         hard_expires_at=row["hard_expires_at"],
         scope=row["scope"],
+        grant=row["grant_id"],
+        copies=row["copies"],
         newest=Generation(row["connector_generation"]),
         is_put_back=row["status"] == "current" and _is_put_back(row),
     )

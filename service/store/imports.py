@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from schemas.ids import AttemptId, Generation
+from schemas.ids import Generation
 from service.store.attempts import AttemptRow
-from service.store.credentials import DataKey, Lifetimes
+from service.store.credentials import CredentialRow, DataKey, Lifetimes
 from service.store.pool import Connection
 
 # Kept beside the connector's own, as a person's grant is, while its attempt is open.
@@ -18,7 +18,7 @@ select connector, $2, $1, 'candidate', $3, '', $4, $5,
     now() + $6::interval, now() + $7::interval, now() + $8::interval, $9, true,
     now() + $7::interval * (0.3 + 0.1 * random()), $10, $11, $12
 from attempt where attempt_id = $1 and ended_at is null
-on conflict (attempt_id) do nothing
+on conflict (attempt_id, connector) do nothing
 returning id
 """
 CLAIM = "update attempt set claimed_account = $2, step = 'exchanged' where attempt_id = $1 and ended_at is null"
@@ -30,7 +30,7 @@ update credential set
     refresh_expires_at = coalesce(now() + $5::interval, refresh_expires_at),
     hard_expires_at = coalesce(now() + $6::interval, hard_expires_at),
     hard_estimated = hard_estimated and $6::interval is null
-where attempt_id = $1 and status = 'candidate' and borrowed
+where connector = $7 and attempt_id = $1 and status = 'candidate' and borrowed
 """
 
 
@@ -56,14 +56,15 @@ async def add_borrowed(
 
 
 async def renew_borrowed(
-    connection: Connection, attempt: AttemptId, access_sealed: bytes, refresh_sealed: bytes, lifetimes: Lifetimes
+    connection: Connection, candidate: CredentialRow, access_sealed: bytes, refresh_sealed: bytes, lifetimes: Lifetimes
 ) -> None:
     await connection.execute(
         RENEW_BORROWED,
-        attempt,
+        candidate.attempt,
         access_sealed,
         refresh_sealed,
         lifetimes.access,
         lifetimes.refresh,
         lifetimes.hard,
+        candidate.pk,
     )

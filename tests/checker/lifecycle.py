@@ -54,6 +54,7 @@ LEGAL: frozenset[Triple] = frozenset(
     | _each((AWAITING,), "cancelled", HEALTHY, FAILED, DISCONNECTED)
     | _each((AWAITING,), "auth_expired", HEALTHY, FAILED, DISCONNECTED)
     | _each((VERIFYING,), "verified", SYNCING)
+    | _each((FAILED,), "grant_shared", SYNCING)
     | _each((VERIFYING,), "rejected", HEALTHY, FAILED, DISCONNECTED)
     | _each((VERIFYING,), "verify_expired", HEALTHY, FAILED, DISCONNECTED)
 )

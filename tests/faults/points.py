@@ -25,6 +25,7 @@ PATHS = (
             "log",
             "partitions",
             "postgres",
+            "sharing",
             "tokens",
             "write",
         )
@@ -34,11 +35,13 @@ PATHS = (
         for name in (
             "flow",
             "grant",
+            "holders",
             "keeper",
             "outbound",
             "reading",
             "refresh",
             "retire",
+            "sharing",
             "token_claims",
             "tokens",
             "verification",

@@ -16,8 +16,8 @@ NEVER = {
         f"service/oauth/refresh.py: Refresher.{point}": why
         for why, points in {
             "a lane has one replica": (
-                "_fly: await asyncio.sleep",
-                "_store: await tokens.rotation_under_lease",
+                "_store: await tokens.holders",
+                "_store: await self._holders.usable",
                 "_store: enter self._pool.acquire",
                 "_store: exit self._pool.acquire",
             ),
@@ -29,7 +29,11 @@ NEVER = {
                 "_refreshed: await self._ask (2)",
             ),
             "Intuit always gives a refresh token": ("_refreshed: await self._reject",),
-            "no row is tampered with here": ("_refresh: await self.broken", "broken: await found_broken"),
+            "no row is tampered with here": (
+                "_fly: await self.broken",
+                "_refresh: await self.broken",
+                "broken: await found_broken",
+            ),
         }.items()
         for point in points
     },
@@ -38,7 +42,18 @@ NEVER = {
     "service/oauth/tokens.py: Tokens._access_token: exit self._pool.acquire": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: await self._keeper.stored_key": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: await self._keeper.open (2)": "no row is tampered with here",
-    "service/store/tokens.py: rotation_under_lease: await connection.fetchval": "a lane has one replica",
+    "service/store/tokens.py: holders: await connection.fetch": "a lane has one replica",
+    "service/oauth/holders.py: Holders.usable: await found_broken": "no row is tampered with here",
+    "service/oauth/holders.py: Holders.resealed: await found_broken": "no row is tampered with here",
+    "service/oauth/sharing.py: Sharer._copied: await found_broken": "no row is tampered with here",
+    **dict.fromkeys(
+        (
+            "service/oauth/sharing.py: Sharer.run: await postpone",
+            "service/oauth/sharing.py: Sharer.run: enter self._pool.acquire (2)",
+            "service/oauth/sharing.py: Sharer.run: exit self._pool.acquire (2)",
+        ),
+        "nobody refreshes a grant in its first moments, nor does anything else change in them",
+    ),
     "service/oauth/verify.py: Verifier._renewed: await self._reject": "no dead grant is imported",
     "service/oauth/keeper.py: Keeper._check: await credentials.others_under_its_key": "every data key opens here",
     "service/oauth/keeper.py: Keeper._check: await self._opens": "every data key opens here",

@@ -13,17 +13,23 @@ const issued = new Set();
 const scope = 'openid profile email offline_access';
 const day = 24 * 60 * 60;
 
+// One client that says in the browser's address what it asks for, and one that mustn't.
+const client = (id, more) => ({
+  client_id: id,
+  client_secret: settings.client_secret,
+  redirect_uris: settings.redirect_uris,
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  token_endpoint_auth_method: 'client_secret_basic',
+  ...more,
+});
+
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const provider = new Provider(issuer, {
-  clients: [{
-    client_id: settings.client_id,
-    client_secret: settings.client_secret,
-    redirect_uris: settings.redirect_uris,
-    grant_types: ['authorization_code', 'refresh_token'],
-    response_types: ['code'],
-    token_endpoint_auth_method: 'client_secret_basic',
-    require_pushed_authorization_requests: settings.require_pushed_authorization_requests,
-  }],
+  clients: [
+    client(settings.client_id),
+    client(`${settings.client_id}-pushed`, { require_pushed_authorization_requests: true }),
+  ],
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'foreign' }] },
   cookies: { keys: [randomBytes(16).toString('hex')] },
   claims: { openid: ['sub'], email: ['email'], profile: ['name'] },

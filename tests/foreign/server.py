@@ -43,7 +43,7 @@ class ForeignServer:
     client_secret: str
     session: aiohttp.ClientSession
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, **more: object) -> dict[str, Any]:
         """The provider's settings of a deployment that uses this server as the one of the description."""
         return {
             "client_id": self.client_id,
@@ -51,7 +51,13 @@ class ForeignServer:
             "hosts": {"foreign.example": self.url},
             "allow_loopback_http": True,
             "accounts_may_repeat": True,
+            **more,
         }
+
+    @property
+    def pushing_client(self) -> str:
+        """The client that may not ask but by a pushed request."""
+        return f"{self.client_id}-pushed"
 
     async def journal(self) -> dict[str, Any]:
         """What it did: tokens issued, refresh tokens that came (by hash, how often), parameters that codes came by."""

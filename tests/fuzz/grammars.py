@@ -75,6 +75,27 @@ def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
+# Cursors, which `Link` headers hold, and what somebody makes of them.
+
+_TOLD = [
+    b'{"after":"a"}',
+    b'{"before":"2026-01-01T00:00:00+00:00","place":1}',
+    b'{"after":"\\u0000"}',
+    b'{"after":{"a":1}}',
+    b'{"after":["a"],"before":[]}',
+    b'{"before":"2026-01-01T00:00:00","place":0}',
+    b'{"before":"0001-01-01T00:00:00+23:59","place":0}',
+    b'{"before":"9999-12-31T23:59:59-23:59","place":0}',
+    b'{"before":"2026-01-01T00:00:00+00:00","place":9223372036854775808}',
+    b'{"before":"2026-01-01T00:00:00+00:00","place":-1e300}',
+    b'{"before":"2026-01-01T00:00:00+00:00","place":true}',
+    b'{"before":1e400,"place":null}',
+    b"[1]",
+    b"null",
+    b"\xff",
+]
+CURSORS = [base64.urlsafe_b64encode(told).decode() for told in _TOLD] + ["e30", "=", "a", "%00", "é"]
+
 # Callbacks.
 
 _NAMES = st.sampled_from(
@@ -116,6 +137,45 @@ def callback_texts() -> "st.SearchStrategy[str]":
         lambda t: t[1].join(t[0])
     )
     return st.one_of(joined, _ALMOST, st.text(max_size=60))
+
+
+def callback_queries() -> "st.SearchStrategy[bytes]":
+    """Queries, as they stand in a request's first line."""
+    return callback_texts().map(lambda text: bytes(b for b in text.encode() if b > 0x20 and b != 0x7F))
+
+
+# The window.
+
+_ADDRESSES = [
+    "/connect/{}",
+    "/connect/attempts/{}",
+    "/connect/attempts/{}/status",
+    "/connect/attempts/{}/again",
+    "/connect/attempts/{}/cancel",
+    "/connect/assets/{}",
+    "/reconnect/{}",
+    "/oauth/disconnected/{}",
+    "/help/reasons/{}",
+    "/help/problems/{}",
+    "/oauth/callback/{}",
+    "/oauth/callback/{}?state=a&code=b",
+    "/schemas/{}",
+    "/v1/{}",
+    "/{}",
+]
+
+
+def window_requests() -> "st.SearchStrategy[tuple[bytes, bytes]]":
+    """Methods and addresses that strangers try."""
+    ids = st.one_of(
+        st.uuids().map(str),
+        st.sampled_from(["a" * 43, "a" * 5000, "%00", "%ff", "..", "%2e%2e%2f", "assets", "assets/..%2f..", "%C3%A9"]),
+        st.sampled_from(["quickbooks-online", "quickbooks-online?realmId=1", "nobody", "openapi.json"]),
+        NASTY_TEXT.map(quote),
+        st.binary(max_size=30).map(quote),
+    )
+    methods = st.sampled_from([b"GET", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"])
+    return st.tuples(methods, st.tuples(st.sampled_from(_ADDRESSES), ids).map(lambda t: t[0].format(t[1]).encode()))
 
 
 # JWTs.

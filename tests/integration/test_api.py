@@ -155,6 +155,22 @@ async def test_s38_another_tenants_ids_are_unknown_on_every_route(host: Host, lo
     assert (answer.status, (await answer.json(content_type=None))["code"] in unknown) == (404, True)
 
 
+async def test_s24_a_version_that_is_asked_for_tells_no_unknown_connector_from_another_tenants(host: Host) -> None:
+    id_ = await host.registered()
+    for path in (f"/v1/connectors/{id_}", "/v1/connectors/nobodys"):
+        for method, to in (("PATCH", path), ("DELETE", path), ("POST", f"{path}/disconnect")):
+            answer = await host.call(method, to, {"name": "x"}, tenant="stranger", If_Match='"7"')
+            await problem(answer, ProblemCode.UNKNOWN_CONNECTOR)
+
+
+async def test_s24_what_became_of_another_tenants_connector_is_not_told_by_its_id(host: Host) -> None:
+    ids = [await host.registered() for _ in range(2)]
+    assert (await host.call("DELETE", f"/v1/connectors/{ids[0]}")).status == 204
+    for id_ in ids:
+        answer = await host.call("POST", "/v1/connectors", {**_CONNECTOR, "connector_id": id_}, tenant="stranger")
+        await problem(answer, ProblemCode.ID_TAKEN)
+
+
 async def test_s38_no_token_is_told_only_of_ones_own_connector(host: Host) -> None:
     path = f"/v1/connectors/{await host.registered()}/token"
     await problem(await host.call("POST", path, {}), ProblemCode.NO_CREDENTIAL)
@@ -199,6 +215,7 @@ async def test_s38_each_route_wants_its_own_scope(host: Host, route: Route) -> N
         ({**_CONNECTOR, "connector_id": "a", "name": "nul\0"}, "/name"),
         ({**_CONNECTOR, "connector_id": "a", "name": ""}, "/name"),
         ({**_CONNECTOR, "connector_id": "a", "surprise": "SECRET"}, "/surprise"),
+        ({**_CONNECTOR, "connector_id": "a", "connected": "yes"}, "/connected"),
         ([], ""),
     ],
     ids=str,
@@ -210,6 +227,14 @@ async def test_a_bad_body_is_a_problem_that_names_the_field_and_echoes_nothing(
     told = await problem(answer, ProblemCode.INVALID_REQUEST)
     assert pointer in [error["pointer"] for error in told["errors"]]
     assert "SECRET" not in await answer.text()
+
+
+async def test_a_grant_with_what_no_database_holds_is_refused_like_any_wrong_field(host: Host) -> None:
+    path = f"/v1/connectors/{await host.registered()}/credential"
+    for wrong in ({"scope": "a\0"}, {"account_id": "1\0"}, {"refresh_token": "\0"}, {"access_token": "\u00e9"}):
+        answer = await host.call("POST", path, {"refresh_token": "x", **wrong})
+        told = await problem(answer, ProblemCode.INVALID_REQUEST)
+        assert [error["pointer"] for error in told["errors"]] == [f"/{name}" for name in wrong]
 
 
 async def test_what_is_no_json_or_too_large_is_told_so(host: Host) -> None:
@@ -247,6 +272,14 @@ async def test_an_idempotency_key_makes_a_post_happen_once(host: Host, loop: Loo
     strangers = await host.call("POST", "/v1/connectors", body, tenant="stranger", Idempotency_Key="k1")
     await problem(strangers, ProblemCode.ID_TAKEN)
     assert await loop.pool.fetchval("select count(*) from transition") == 1
+
+
+@pytest.mark.parametrize("key", ["", "k" * 201, "k\u00e9"], ids=["empty", "long", "accents"])
+async def test_an_idempotency_key_that_is_none_is_refused_on_every_post(host: Host, key: str) -> None:
+    id_ = await host.registered()
+    for path in ("/v1/connectors", f"/v1/connectors/{id_}/attempts", f"/v1/connectors/{id_}/token"):
+        answer = await host.call("POST", path, {}, Idempotency_Key=key)
+        await problem(answer, ProblemCode.MALFORMED_REQUEST)
 
 
 async def test_probes_and_documents_ask_for_no_token(host: Host) -> None:

@@ -202,7 +202,7 @@ async def test_s30_a_rotated_token_is_stored_before_anybody_gets_the_new_access_
         await eventually(lambda: grant_of(loop).refreshes == 1, "the provider has rotated")
 
         async def waits_to_store() -> Any:
-            blocked = "wait_event_type = 'Lock' and query like '%access_sealed = $3%'"
+            blocked = "wait_event_type = 'Lock' and query like '%with held as%'"
             return await loop.pool.fetchval(f"select count(*) from pg_stat_activity where {blocked}")
 
         await eventually(waits_to_store, "the new token waits to be stored")

@@ -45,6 +45,7 @@ LEGAL: dict[str, tuple[set[str], set[str]]] = {
     "cancelled": ({"awaiting_auth"}, BACK),
     "auth_expired": ({"awaiting_auth"}, BACK),
     "verified": ({"verifying"}, {"syncing"}),
+    "grant_shared": ({"failed"}, {"syncing"}),
     "rejected": ({"verifying"}, BACK),
     "verify_expired": ({"verifying"}, BACK),
     "sync_expired": ({"syncing"}, {"syncing", "failed"}),

@@ -40,7 +40,7 @@ def input_for(trigger: Trigger) -> Any:
 
 
 def test_p29_there_are_as_many_cells_as_states_times_triggers() -> None:
-    assert len(machine.CELLS) == len(State) * len(Trigger) == 168
+    assert len(machine.CELLS) == len(State) * len(Trigger) == 176
 
 
 @pytest.mark.parametrize(("state", "trigger"), CELLS, ids=cell_name)
@@ -204,6 +204,8 @@ def every_input() -> Iterator[Any]:
         yield inputs.Verified(**of, attempt=attempt, account=Account("a", "A"))
         yield inputs.Rejected(**of, attempt=attempt, reason=Reason.WRONG_ACCOUNT, step="exchanged")
         yield inputs.ProviderUnavailable(**of, attempt=attempt, reason=Reason.PROVIDER_UNAVAILABLE)
+    for generation, account in product((1, 2), (Account("a", "A"), Account("b", "B"))):
+        yield inputs.GrantShared(**of, attempt=OTHER_ATTEMPT, generation=generation, account=account)
     for kind, due in product(
         (inputs.AuthExpired, inputs.VerifyExpired, inputs.SyncExpired, inputs.ReminderDue),
         (NOW, NOW - timedelta(seconds=1)),

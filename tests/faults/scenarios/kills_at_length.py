@@ -1,8 +1,11 @@
-"""R2, R7, R9, R10, R13 and S36 at full size, as far as the time allows: what the soak runs. Each raises `Violation`.
+"""R2, R7, R9, R10, R13, R14 and S36 at full size, as far as the time allows, for the soak. Each raises `Violation`.
 
 Each takes a PostgreSQL server's address (it makes databases of its own there), a broker's, a seed, and its seconds.
 """
 
+import asyncio
+import os
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,7 +23,9 @@ from tests.faults.scenarios.r10_poison import poison_among_good, waited
 from tests.faults.scenarios.r13_refresh import refreshes_under_kills
 from tests.faults.scenarios.s36_rewrap import rewrapped_under_load
 from tests.faults.stage import Say, Violation
+from tests.fuzz.walk import walked
 from tests.loop import Loop, running_loop
+from tests.window import running
 
 AtLength: TypeAlias = Callable[[str, str, int, float, Say], Awaitable[None]]
 
@@ -31,6 +36,9 @@ POISON = 0.01
 REFRESHES, REFRESHES_A_PART = 20_000, 2_000
 PACE, PACED = 500, 5_000
 DATA_KEYS, KILLED_IN_BETWEEN = 100_000, 8
+FUZZED, ROUNDS, OF_STRANGERS = 20_000, 10, 1_000
+PARSED_A_SECOND = 20
+"""What each parser's test gets through, and some more on a busy machine: it decides how many fit the time."""
 
 
 async def r02(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
@@ -125,7 +133,36 @@ async def r13(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say
         refreshes, part = refreshes + told.refreshes, part + 1
 
 
-ALL: tuple[AtLength, ...] = (r02, r07, r09, r10, r13, s36)
+async def r14(server: str, bootstrap: str, seed: int, at_most_s: float, say: Say) -> None:
+    """R14: every parser, operation, callback and page with whatever may come, from strangers and another tenant."""
+    until, part = time.monotonic() + at_most_s * 0.6, 0
+    operations = strangers = 0
+    while min(operations, strangers) < FUZZED and (part == 0 or time.monotonic() < until):
+        with tempfile.TemporaryDirectory() as folder:
+            async with (
+                database_on(server) as dsn,
+                running(dsn, bootstrap, f"soak{uuid4().hex[:8]}.", Path(folder)) as service,
+            ):
+                left = until - time.monotonic()
+                told = await walked(service, seed=seed + part, rounds=ROUNDS, of_strangers=OF_STRANGERS, at_most_s=left)
+        operations, strangers, part = operations + told.operations, strangers + told.strangers, part + 1
+        say(f"{operations} requests for operations, {strangers} of strangers")
+    examples = max(1_000, min(FUZZED, int(at_most_s * 0.4 * PARSED_A_SECOND)))
+    await _parsers(examples)
+    say(f"{examples} examples for each parser")
+
+
+async def _parsers(examples: int) -> None:
+    """The tests of the parsers, which are pytest's, with more examples."""
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "tests/fuzz/test_r14_parsers.py"]
+    pytest = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, "REGRANT_FUZZ_EXAMPLES": str(examples)}, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await pytest.communicate()
+    _nothing_wrong("a parser", said.decode(errors="replace").splitlines()[-20:] if pytest.returncode else [])
+
+
+ALL: tuple[AtLength, ...] = (r02, r07, r09, r10, r13, r14, s36)
 
 
 def _nothing_wrong(what: str, wrong: Sequence[str]) -> None:
