@@ -204,7 +204,7 @@ async def serve(settings: Settings, role: Role) -> None:
         log.info("stopped")
 
 
-async def import_credentials(settings: Settings, lines: Sequence[str], say: Callable[[str], None]) -> int:
+async def import_credentials(settings: Settings, lines: Sequence[bytes], say: Callable[[str], None]) -> int:
     """Imports grants that a host has already, beside the running service. Returns how many were refused."""
     async with assemble(settings) as service, asyncio.TaskGroup() as tasks:
         engine = tasks.create_task(service.engine.run(), name="engine")
