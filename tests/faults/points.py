@@ -25,6 +25,7 @@ PATHS = (
             "log",
             "partitions",
             "postgres",
+            "refreshes",
             "sharing",
             "tokens",
             "write",
