@@ -30,7 +30,8 @@ from service.kafka.topics import ensure_topics, partition_of
 from service.kafka.work import Worker
 from service.oauth.configured import configured_providers
 from service.oauth.description import Providers
-from service.oauth.flow import Flow, FlowSettings
+from service.oauth.flow import Flow
+from service.oauth.flow_settings import FlowSettings
 from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
 from service.oauth.limits import FlowLimits
@@ -125,7 +126,7 @@ def _put_together(
     )
     keeper = Keeper(vault)
     public_url = settings.http.public_url
-    flow = Flow(engine, pool, keeper, providers, _flow_settings(settings))
+    flow = Flow(engine, pool, keeper, providers, outbound, _flow_settings(settings))
     retirer = Retirer(pool, keeper, providers, outbound)
     verifier = Verifier(engine, pool, keeper, providers, outbound, public_url)
     handlers: dict[str, Handler] = {"verify": verifier.run, "retire": retirer.retire, "shred": retirer.shred}

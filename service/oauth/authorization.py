@@ -3,38 +3,30 @@
 import base64
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from schemas.secret import Secret
 from service.oauth.description import ProviderConfig
-
-_PROTECTED = frozenset(
-    {
-        "client_id",
-        "response_type",
-        "scope",
-        "redirect_uri",
-        "state",
-        "code_challenge",
-        "code_challenge_method",
-        "nonce",
-        "request",
-        "request_uri",
-    }
-)
-"""What decides where an answer goes and whose it is. A request object (RFC 9101) could replace all of it."""
+from service.oauth.description_file import PROTECTED
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """An address to go to, and what must be remembered to recognise the answer."""
+    """What is asked for and where, and what must be remembered to recognise the answer."""
 
-    url: str = field(repr=False)
-    """Holds the state: it goes to the browser only."""
+    endpoint: str
+    parameters: Mapping[str, str] = field(repr=False)
+    """The state is among them: they go to the browser only, or to the provider itself (RFC 9126)."""
     state: Secret
     verifier: Secret
     nonce: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """The address to go to with all of it."""
+        return f"{self.endpoint}?{urlencode(self.parameters)}"
 
 
 def authorization_request(
@@ -49,7 +41,7 @@ def authorization_request(
     state, verifier, nonce = (secrets.token_urlsafe(32) for _ in range(3))
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     query = {
-        **{name: value for name, value in description.authorization_parameters.items() if name not in _PROTECTED},
+        **{name: value for name, value in description.authorization_parameters.items() if name not in PROTECTED},
         "client_id": config.client_id,
         "response_type": "code",
         "scope": description.scope_separator.join(config.scopes),
@@ -58,13 +50,14 @@ def authorization_request(
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
+    if description.response_mode != "query":
+        query["response_mode"] = description.response_mode
     if "openid" in config.scopes:
         query["nonce"] = nonce
     endpoint = config.address(description.authorization_endpoint)
     if account is not None and description.account_authorization_endpoint is not None:
         endpoint = config.address(description.account_authorization_endpoint, account=account)
-    url = f"{endpoint}?{urlencode(query)}"
-    return AuthorizationRequest(url, Secret(state), Secret(verifier), nonce)
+    return AuthorizationRequest(endpoint, query, Secret(state), Secret(verifier), nonce)
 
 
 def hash_of(secret: Secret) -> bytes:

@@ -6,6 +6,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -39,8 +40,7 @@ def load_descriptions(*folders: Path) -> dict[ProviderId, Description]:
 
 def read_descriptions(paths: Iterable[Path]) -> dict[ProviderId, Description]:
     """The descriptions that come with regrant, and those of further files, by id. Raises `BadDescription`."""
-    own = [entry for entry in (files("service.oauth") / "providers").iterdir() if entry.name.endswith(".yaml")]
-    read = [_File.read(entry) for entry in (*sorted(own, key=lambda entry: entry.name), *paths)]
+    read = [*_own(), *(_File.read(path) for path in paths)]
     by_id = {str(file.told.get("id")): file for file in read}
     found: dict[ProviderId, Description] = {}
     problems: list[str] = []
@@ -217,3 +217,10 @@ class Providers(Mapping[str, ProviderConfig]):
 
     def __len__(self) -> int:
         return len(self._configs)
+
+
+@cache
+def _own() -> tuple[_File, ...]:
+    """Those that come with regrant. They don't change while a process lives."""
+    entries = [entry for entry in (files("service.oauth") / "providers").iterdir() if entry.name.endswith(".yaml")]
+    return tuple(_File.read(entry) for entry in sorted(entries, key=lambda entry: entry.name))

@@ -17,10 +17,13 @@ from schemas.reasons import Reason, Remedy
 PROTECTED = frozenset(
     (
         *("client_id", "response_type", "redirect_uri", "state", "scope", "nonce"),
-        *("code_challenge", "code_challenge_method", "request", "request_uri"),
+        *("code_challenge", "code_challenge_method", "request", "request_uri", "response_mode"),
     )
 )
-"""What no description can set in an authorization request (S13). A request object (RFC 9101) could replace it all."""
+"""What no description can set in an authorization request (S13): it decides where an answer goes and whose it is.
+
+A request object (RFC 9101) could replace all of it.
+"""
 
 _BRACES = re.compile(r"\{([a-z_]+)\}")
 _ADDRESS = re.compile(r"https://(\{account_host\}\.)?[A-Za-z0-9.-]+(:[0-9]+)?(/[^\s]*)?")
@@ -197,7 +200,11 @@ class Description(_Part):
     authorization_endpoint: str
     account_authorization_endpoint: str | None = None
     """Where a person goes instead once the account is known."""
+    pushed_authorization_request_endpoint: str | None = None
+    """Where requests are pushed to first (RFC 9126): the browser gets a reference only. None: it gets them whole."""
     token_endpoint: str
+    response_mode: Literal["query", "form_post"] = "query"
+    """How answers come back: in the callback's address, or as a form that the browser posts. The other is refused."""
     jwks_uri: str | None = None
     revocation_endpoint: str | None = None
     """None: the provider has none for a client; `{token}` may be in it."""
@@ -266,6 +273,7 @@ class Description(_Part):
         yield "identity.proof_url", identity.proof_url, account | claims
         for field, address, known in (
             ("account_authorization_endpoint", self.account_authorization_endpoint, account),
+            ("pushed_authorization_request_endpoint", self.pushed_authorization_request_endpoint, frozenset[str]()),
             ("jwks_uri", self.jwks_uri, frozenset[str]()),
             ("revocation_endpoint", self.revocation_endpoint, account | {"token"}),
             ("admin.probe.url", probe.url if probe else None, account | claims | {"person"}),

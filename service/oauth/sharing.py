@@ -16,9 +16,10 @@ from service.oauth.keeper import Access, Keeper, Owner, found_broken, owner_of
 from service.oauth.refresh import ENDED
 from service.oauth.verify import trace_of
 from service.store import attempts, credentials, sharing
+from service.store.attempts import AttemptRow
 from service.store.credentials import CredentialRow
 from service.store.due import Job, postpone
-from service.store.pool import Pool
+from service.store.pool import Connection, Pool
 from service.store.sharing import Copied
 from service.vault.keys import SealBroken
 from statemachine.connector import Account
@@ -42,23 +43,30 @@ class Sharer:
         """Runs one job to its result. Raises `LeaseLost` when somebody else has taken the job over."""
         assert job.attempt is not None
         async with self._pool.acquire() as connection:
+            attempt = await attempts.attempt(connection, job.attempt)
             brought = await sharing.brought(connection, job.attempt)
             copy = await credentials.candidate(connection, job.pk, job.attempt)
             other = await sharing.current(connection, job.pk)
-            if brought is not None and _is_dead(brought):
+            if attempt is None or self._is_in_vain(brought, copy, other):
                 await sharing.give_up(connection, job)
                 return
         if copy is None:
-            if brought is None or other is None or not self._is_for(brought, other):
-                async with self._pool.acquire() as connection:
-                    await sharing.give_up(connection, job)
-                return
+            assert brought is not None and other is not None
             copy = await self._copied(job, brought, other)
         if copy is None:
             async with self._pool.acquire() as connection:
                 await postpone(connection, job, SOON)
             return
-        await self._hand_in(job, copy, brought.account_name if brought else copy.account_name)
+        await self._hand_in(job, attempt, copy, brought.account_name if brought else copy.account_name)
+
+    def _is_in_vain(
+        self, brought: CredentialRow | None, copy: CredentialRow | None, other: CredentialRow | None
+    ) -> bool:
+        """Whether nothing comes of it. A copy that was made is handed in, unless the grant has died since."""
+        if brought is None or other is None:
+            return copy is None
+        is_dead = brought.reason is not None and brought.reason.offers_login
+        return is_dead or (copy is None and not self._is_for(brought, other))
 
     def _is_for(self, brought: CredentialRow, other: CredentialRow) -> bool:
         """Whether the grant is what the other connector waits for."""
@@ -75,36 +83,33 @@ class Sharer:
         """The grant as the other connector's candidate; `None` where it isn't now what it was when it was read."""
         owner = Owner(other.pk, other.tenant, other.connector, brought.account_id, Generation(other.newest + 1))
         try:
-            tokens = await self._opened(brought)
+            async with self._pool.acquire() as connection:
+                tokens = await self._opened(connection, brought)
         except SealBroken as broken:
             await found_broken(self._engine, self._pool, brought, broken)
             return None
         async with self._pool.acquire() as connection:
             key = await self._keeper.key_of(connection, other.pk)
-        sealed = {kind: await self._keeper.seal(key, owner, kind, token) for kind, token in tokens.items()}
-        access, refresh, previous = (sealed.get(kind) for kind in _kinds(brought))
-        assert access is not None
-        async with self._pool.acquire() as connection:
+            sealed = {kind: await self._keeper.seal(key, owner, kind, token) for kind, token in tokens.items()}
+            access, refresh, previous = (sealed.get(kind) for kind in _kinds(brought))
+            assert access is not None
             copied = Copied(key, access, refresh, previous)
             if not await sharing.copy(connection, job, brought, other, copied, ENDED):
                 return None
             return await credentials.candidate(connection, other.pk, brought.attempt)
 
-    async def _opened(self, brought: CredentialRow) -> dict[str, Secret]:
+    async def _opened(self, connection: Connection, brought: CredentialRow) -> dict[str, Secret]:
         """What the grant is made of, by kind."""
         sealed = (brought.access_sealed, brought.refresh_sealed, brought.previous_sealed)
         owner, opened = owner_of(brought), {}
-        async with self._pool.acquire() as connection:
-            key = await self._keeper.stored_key(connection, brought.data_key)
-            for kind, value in zip(_kinds(brought), sealed, strict=True):
-                if value is not None:
-                    opened[kind] = await self._keeper.opened(connection, key, owner, kind, value, _SHARING)
+        key = await self._keeper.stored_key(connection, brought.data_key)
+        for kind, value in zip(_kinds(brought), sealed, strict=True):
+            if value is not None:
+                opened[kind] = await self._keeper.opened(connection, key, owner, kind, value, _SHARING)
         return opened
 
-    async def _hand_in(self, job: Job, copy: CredentialRow, account_name: str) -> None:
-        async with self._pool.acquire() as connection:
-            attempt = await attempts.attempt(connection, copy.attempt)
-        who = attempt.person_id if attempt else None
+    async def _hand_in(self, job: Job, attempt: AttemptRow, copy: CredentialRow, account_name: str) -> None:
+        person = attempt.person_id
         await self._engine.submit(
             Submission(
                 input=GrantShared(
@@ -113,15 +118,11 @@ class Sharer:
                     account=Account(copy.account_id, account_name),
                     generation=Generation(copy.generation - 1),
                 ),
-                actor=Actor(ActorKind.PERSON, who) if who else Actor(ActorKind.REGRANT, "share"),
+                actor=Actor(ActorKind.PERSON, person) if person else Actor(ActorKind.REGRANT, "share"),
                 lease=JobLease(job.id, str(job.lease)),
                 trace=trace_of(job),
             )
         )
-
-
-def _is_dead(row: CredentialRow) -> bool:
-    return row.reason is not None and row.reason.offers_login
 
 
 def _kinds(row: CredentialRow) -> tuple[str, str, str]:

@@ -73,7 +73,7 @@ class Begun:
 
     attempt: AttemptId
     url: str = field(repr=False)
-    """Holds the state."""
+    """Holds the state, where the request wasn't pushed; the attempt's page, where the provider wouldn't have it."""
     browser: Secret
 
 

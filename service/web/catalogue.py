@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
 import yaml
 
@@ -12,6 +13,7 @@ from schemas.reasons import Entry
 MAX_OUTSIDE_TEXT = 200
 """The most characters of a company's, person's or connector's name that are shown (S22)."""
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built: ten times as fast
 _SENTENCE_START = re.compile(r"(?:^|(?<=[.!?] ))[a-z]")
 
 
@@ -21,7 +23,7 @@ class Texts:
     def __init__(self, language: str = "en") -> None:
         """Raises `FileNotFoundError` for a language without a file."""
         source = files("service.web") / "texts" / f"{language}.yaml"
-        self._texts = dict(_flattened(yaml.safe_load(source.read_text(encoding="utf-8"))))
+        self._texts = dict(_flattened(_Loader(source.read_text(encoding="utf-8")).get_single_data()))
 
     def __contains__(self, key: str) -> bool:
         return key in self._texts

@@ -1,6 +1,7 @@
 """The routes of the window. Each reads its request, asks the flow, and shows what it says.
 
-A GET changes nothing, save the callback, which only the browser that began may use, once.
+A GET changes nothing, save the callback, which only the browser that began may use, once. A callback that comes as a
+form changes nothing: it is brought to that browser.
 """
 
 import hashlib
@@ -21,7 +22,10 @@ from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
+from service.oauth.callback import MAX_QUERY
+from service.oauth.form_post import Carried
 from service.oauth.limits import Pace, TooMany
+from service.oauth.pushed import ProviderAway
 from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store.pool import TRANSIENT
 from service.vault.keys import NoKey
@@ -33,6 +37,8 @@ from service.web.screen import Host, Screen
 from service.web.screens import Screens
 
 _HANDOFF = re.compile(r"[A-Za-z0-9_-]{20,200}")
+_CARRIED = re.compile(r"answer=([A-Za-z0-9_-]{20,7500})")
+_FORM = "application/x-www-form-urlencoded"
 _ROOMS_PATHS = ("/connect", "/oauth/", "/help/", "/reconnect/")
 
 log = structlog.get_logger(__name__)
@@ -44,6 +50,11 @@ class Flow(Protocol):
     async def look(self, handoff: Secret, browser: Secret | None) -> WindowView | Returned | Dead: ...
     async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead: ...
     async def callback(self, context: str, raw_query: str, browser: Secret | None) -> Returned | Dead: ...
+    def takes_posts(self, context: str) -> bool: ...
+    async def posted(self, context: str, raw_body: str) -> Carried | Dead: ...
+    async def carried(
+        self, context: str, attempt: AttemptId, sealed: str, browser: Secret | None
+    ) -> Returned | Dead: ...
     async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead: ...
     async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead: ...
     async def give_up(self, attempt: AttemptId, browser: Secret) -> WindowView | Dead: ...
@@ -81,6 +92,8 @@ def build_web(
     app.router.add_get("/connect/{handoff}", window.start)
     app.router.add_post("/connect/{handoff}", window.begin)
     app.router.add_get("/oauth/callback/{context}", window.callback, allow_head=False)
+    app.router.add_post("/oauth/callback/{context}", window.posted)
+    app.router.add_get("/oauth/callback/{context}/{attempt}", window.carried, allow_head=False)
     app.router.add_get("/connect/attempts/{attempt}", window.attempt)
     app.router.add_get("/connect/attempts/{attempt}/status", window.status)
     app.router.add_post("/connect/attempts/{attempt}/again", window.again)
@@ -126,7 +139,28 @@ class _Window:
         if not raw_query.isascii():
             return self._dead(Dead.BAD_REQUEST)
         context, browser = request.match_info["context"], self.browser.window(request)
-        found = await self.flow.callback(context, raw_query, browser)
+        return self._back(await self.flow.callback(context, raw_query, browser))
+
+    async def posted(self, request: web.Request) -> web.Response:
+        """A callback as a form. It comes from another site, so no proof of a click can be asked for, and none is."""
+        context = request.match_info["context"]
+        if not self.flow.takes_posts(context):
+            raise web.HTTPMethodNotAllowed("POST", ["GET"])
+        self._count(request)
+        found = await self.flow.posted(context, await _form_of(request))
+        if isinstance(found, Dead):
+            return self._dead(found)
+        return _see_other(f"/oauth/callback/{context}/{found.attempt}?answer={found.sealed}")
+
+    async def carried(self, request: web.Request) -> web.Response:
+        self._count(request)
+        attempt, answer = _attempt(request), _CARRIED.fullmatch(request.raw_path.partition("?")[2])
+        if attempt is None or answer is None:
+            return self._dead(Dead.UNKNOWN)
+        context, browser = request.match_info["context"], self.browser.window(request)
+        return self._back(await self.flow.carried(context, attempt, answer[1], browser))
+
+    def _back(self, found: Returned | Dead) -> web.Response:
         if isinstance(found, Dead):
             return self._dead(found)
         if found.completion_url is not None:
@@ -220,6 +254,10 @@ class _Window:
             response = self._trouble(request, "too_many", 429)
             response.headers["Retry-After"] = str(refused.retry_after_s)
             return response
+        except ProviderAway as away:
+            response = self._trouble(request, "provider_away", 503)
+            response.headers["Retry-After"] = str(away.retry_after_s)
+            return response
         except _PASSING as error:
             log.warning("window_unavailable", route=_route(request), error=type(error).__name__)
             return self._trouble(request, "unavailable", 503)
@@ -268,6 +306,17 @@ def _said(screen: Screen) -> str:
 def _handoff(request: web.Request) -> Secret | None:
     value = request.match_info["handoff"]
     return Secret(value) if _HANDOFF.fullmatch(value) else None
+
+
+async def _form_of(request: web.Request) -> str:
+    """The body of an answer as it came; empty, which is none, where it isn't a plain form or has a query beside it."""
+    plain = request.content_type == _FORM and request.charset in (None, "utf-8", "UTF-8")
+    if not plain or request.query_string or "Content-Encoding" in request.headers:
+        return ""
+    if (request.content_length or 0) > MAX_QUERY:
+        return ""
+    body = await request.read()
+    return body.decode() if body.isascii() else ""
 
 
 def _attempt(request: web.Request) -> AttemptId | None:

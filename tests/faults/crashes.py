@@ -15,6 +15,7 @@ from schemas import channels
 from schemas.lifecycle import State
 from schemas.reasons import Reason
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_CANADA, DRIVEWELL_INC
+from tests.faults.crashes_of_sharing import shared
 from tests.faults.crashes_of_tokens import imported, refreshed, refreshed_slowly, refused_at_refresh, refused_by_the_api
 from tests.faults.lane import NO_ANSWER, Books, Lane
 
@@ -347,6 +348,7 @@ RUNNING: tuple[Scenario, ...] = (
     refused_at_refresh,
     refused_by_the_api,
     imported,
+    shared,
     provider_away,
     exchange_lost_and_code_refused,
     first_connected_then_deleted,

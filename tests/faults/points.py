@@ -25,6 +25,7 @@ PATHS = (
             "log",
             "partitions",
             "postgres",
+            "sharing",
             "tokens",
             "write",
         )
@@ -34,11 +35,14 @@ PATHS = (
         for name in (
             "flow",
             "grant",
+            "holders",
             "keeper",
             "outbound",
             "reading",
             "refresh",
             "retire",
+            "returning",
+            "sharing",
             "token_claims",
             "tokens",
             "verification",

@@ -16,8 +16,8 @@ NEVER = {
         f"service/oauth/refresh.py: Refresher.{point}": why
         for why, points in {
             "a lane has one replica": (
-                "_fly: await asyncio.sleep",
-                "_store: await tokens.rotation_under_lease",
+                "_store: await tokens.holders",
+                "_store: await self._holders.usable",
                 "_store: enter self._pool.acquire",
                 "_store: exit self._pool.acquire",
             ),
@@ -29,7 +29,11 @@ NEVER = {
                 "_refreshed: await self._ask (2)",
             ),
             "Intuit always gives a refresh token": ("_refreshed: await self._reject",),
-            "no row is tampered with here": ("_refresh: await self.broken", "broken: await found_broken"),
+            "no row is tampered with here": (
+                "_fly: await self.broken",
+                "_refresh: await self.broken",
+                "broken: await found_broken",
+            ),
         }.items()
         for point in points
     },
@@ -38,7 +42,18 @@ NEVER = {
     "service/oauth/tokens.py: Tokens._access_token: exit self._pool.acquire": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: await self._keeper.stored_key": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: await self._keeper.open (2)": "no row is tampered with here",
-    "service/store/tokens.py: rotation_under_lease: await connection.fetchval": "a lane has one replica",
+    "service/store/tokens.py: holders: await connection.fetch": "a lane has one replica",
+    "service/oauth/holders.py: Holders.usable: await found_broken": "no row is tampered with here",
+    "service/oauth/holders.py: Holders.resealed: await found_broken": "no row is tampered with here",
+    "service/oauth/sharing.py: Sharer._copied: await found_broken": "no row is tampered with here",
+    **dict.fromkeys(
+        (
+            "service/oauth/sharing.py: Sharer.run: await postpone",
+            "service/oauth/sharing.py: Sharer.run: enter self._pool.acquire (2)",
+            "service/oauth/sharing.py: Sharer.run: exit self._pool.acquire (2)",
+        ),
+        "nobody refreshes a grant in its first moments, nor does anything else change in them",
+    ),
     "service/oauth/verify.py: Verifier._renewed: await self._reject": "no dead grant is imported",
     "service/oauth/keeper.py: Keeper._check: await credentials.others_under_its_key": "every data key opens here",
     "service/oauth/keeper.py: Keeper._check: await self._opens": "every data key opens here",
@@ -55,13 +70,31 @@ NEVER = {
     "service/store/credentials.py: replace_data_key: await connection.execute": "no data key is tampered with here",
     **dict.fromkeys(
         (
-            "service/oauth/flow.py: Flow._note_bad_callback: enter self._pool.acquire",
-            "service/oauth/flow.py: Flow._note_bad_callback: exit self._pool.acquire",
-            "service/oauth/flow.py: Flow._note_bad_callback: await audit",
-            "service/oauth/flow.py: Flow.callback: await self._note_bad_callback",
+            "service/oauth/returning.py: Returning._note_bad_callback: enter self._pool.acquire",
+            "service/oauth/returning.py: Returning._note_bad_callback: exit self._pool.acquire",
+            "service/oauth/returning.py: Returning._note_bad_callback: await audit",
+            "service/oauth/returning.py: Returning._read: await self._note_bad_callback",
         ),
         "no browser of a lane sends what is no answer; a row of the audit is all that it leaves",
     ),
+    **dict.fromkeys(
+        (
+            "service/oauth/returning.py: Returning.posted: await self._read",
+            "service/oauth/returning.py: Returning.posted: enter self._pool.acquire",
+            "service/oauth/returning.py: Returning.posted: exit self._pool.acquire",
+            "service/oauth/returning.py: Returning.posted: await attempts.attempt_of_state",
+            "service/oauth/returning.py: Returning.posted: await carry",
+            "service/oauth/returning.py: Returning.posted: await _refused",
+            "service/oauth/returning.py: Returning.carried: enter self._pool.acquire",
+            "service/oauth/returning.py: Returning.carried: exit self._pool.acquire",
+            "service/oauth/returning.py: Returning.carried: await attempts.attempt",
+            "service/oauth/returning.py: Returning.carried: await arrive",
+            "service/oauth/returning.py: Returning.carried: await _refused",
+            "service/oauth/returning.py: Returning.carried: await self._answered",
+        ),
+        "Intuit answers in the address; a form is only brought to its browser, and changes nothing on the way",
+    ),
+    "service/oauth/flow.py: Flow._go: await self._refuse": "Intuit takes no pushed requests, so it refuses none",
     "service/oauth/verification.py: verify: await _wrong": "the simulated Intuit's ID token names the company",
     "service/oauth/verification.py: _wrong: await _proof": "likewise: its proof is asked for at once",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",

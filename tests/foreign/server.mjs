@@ -7,23 +7,29 @@ import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Provider } from 'oidc-provider';
 
 const settings = JSON.parse(process.env.REGRANT_FOREIGN);
-const issuer = `http://127.0.0.1:${settings.port}`;
+const issuer = `http://localhost:${settings.port}`; // another site than 127.0.0.1, to a browser
 const journal = { refreshed: 0, issued: 0, presented: {}, authorized: [], pushed: 0, revoked: 0 };
 const issued = new Set();
 const scope = 'openid profile email offline_access';
 const day = 24 * 60 * 60;
 
+// One client that says in the browser's address what it asks for, and one that mustn't.
+const client = (id, more) => ({
+  client_id: id,
+  client_secret: settings.client_secret,
+  redirect_uris: settings.redirect_uris,
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  token_endpoint_auth_method: 'client_secret_basic',
+  ...more,
+});
+
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const provider = new Provider(issuer, {
-  clients: [{
-    client_id: settings.client_id,
-    client_secret: settings.client_secret,
-    redirect_uris: settings.redirect_uris,
-    grant_types: ['authorization_code', 'refresh_token'],
-    response_types: ['code'],
-    token_endpoint_auth_method: 'client_secret_basic',
-    require_pushed_authorization_requests: settings.require_pushed_authorization_requests,
-  }],
+  clients: [
+    client(settings.client_id),
+    client(`${settings.client_id}-pushed`, { require_pushed_authorization_requests: true }),
+  ],
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'foreign' }] },
   cookies: { keys: [randomBytes(16).toString('hex')] },
   claims: { openid: ['sub'], email: ['email'], profile: ['name'] },
@@ -69,7 +75,7 @@ async function granted(accountId, clientId) {
 async function signIn(ctx) {
   if (ctx.method === 'GET') {
     ctx.type = 'html';
-    ctx.body = '<form method="post"><input name="account"><input name="consent" type="checkbox"></form>';
+    ctx.body = '<form method="post"><input name="account"><input name="consent" type="checkbox"><button>Go on</button></form>';
     return;
   }
   const said = await body(ctx);

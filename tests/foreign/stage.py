@@ -17,7 +17,19 @@ from tests.foreign.set_up import HERE
 from tests.loop import eventually
 from tests.window import Answer, Browser, Running, running
 
-PROVIDERS = ("foreign",)
+PROVIDERS = ("foreign", "foreign-pushed", "foreign-posted", "foreign-refusing", "foreign-away")
+
+
+def settings_of(server: ForeignServer) -> dict[str, Any]:
+    """The server as each of the descriptions beside this file has it."""
+    pushing = server.pushing_client
+    return {
+        "foreign": server.settings(),
+        "foreign-pushed": server.settings(client_id=pushing),
+        "foreign-posted": server.settings(),
+        "foreign-refusing": server.settings(client_id=pushing, client_secret="another-secret"),
+        "foreign-away": server.settings(hosts={"foreign.example": "http://127.0.0.1:9"}),
+    }
 
 
 @dataclass
@@ -44,11 +56,22 @@ class Stage:
 
     async def follow(self, browser: Browser, came: Came) -> Answer:
         """What a browser does with it, the host's confirmation of a new account included."""
-        answer = await browser.get(came.url.raw_path_qs)
+        answer = await browser.get(came.url.raw_path_qs if came.form is None else await self.carried(came))
         if (token := URL(answer.location).query.get("completion_token")) is not None:
             status, told = await self.running.complete(self.attempt, token)
             assert status == 200, told
         return answer
+
+    async def posted(self, came: Came, form: Mapping[str, str] | None = None) -> Answer:
+        """A page of the server posts its form: across sites, so that no cookie of ours comes along."""
+        headers = {"Sec-Fetch-Site": "cross-site", "Origin": self.server.url}
+        return await self.running.browser().ask("POST", came.url.raw_path_qs, headers, form or came.form)
+
+    async def carried(self, came: Came) -> str:
+        """Where a posted answer sends its browser."""
+        answer = await self.posted(came)
+        assert answer.status == 303, answer
+        return answer.location
 
     async def reconnect(self, *, account: str = "", consent: bool = True) -> None:
         """The whole way, to where the attempt has ended."""
@@ -109,6 +132,6 @@ async def house(dsn: str, bootstrap: str, prefix: str, folder: Path) -> AsyncIte
     redirect_uris = [f"http://127.0.0.1:{port}/oauth/callback/{provider}" for provider in PROVIDERS]
     with closing(Supervisor()) as supervisor:
         async with foreign_server(supervisor, redirect_uris) as server:
-            more = {"provider_folders": [HERE], "providers": {name: server.settings() for name in PROVIDERS}}
+            more = {"provider_folders": [HERE], "providers": settings_of(server)}
             async with running(dsn, bootstrap, prefix, folder, more=more, port=port) as service:
                 yield Stage(service, server)

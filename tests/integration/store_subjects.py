@@ -14,7 +14,7 @@ from schemas.reasons import Reason
 from schemas.records import Evidence, ProviderError
 from service.engine.fold import Unreadable, Work, fold
 from service.engine.submission import Actor, JobLease, Judgement, ReceivedCode, Submission
-from service.store import credentials
+from service.store import credentials, sharing
 from service.store.batch import Batch, Loaded
 from service.store.credentials import DataKey, Lifetimes
 from service.store.due import Job
@@ -24,6 +24,7 @@ from service.store.partitions import OffsetMove
 from service.store.pool import open_pool
 from service.store.port import Store
 from service.store.postgres import PostgresStore
+from service.store.sharing import Copied
 from statemachine import Rules
 from statemachine.inputs import (
     Input,
@@ -35,6 +36,7 @@ from tests.simulation.broker import Record
 from tests.simulation.store import MemoryStore
 
 SHARDS = 2
+LOGIN_MENDS = [reason.value for reason in Reason if reason.offers_login]
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 TOPIC = "connectors.sync.events.v1"
 # No deadline passes by itself while a test runs; those that shall have passed are set in the past.
@@ -48,12 +50,19 @@ class Candidates(Protocol):
     async def __call__(self, job: Job, generation: Generation) -> bool: ...
 
 
+class Copies(Protocol):
+    """The sharing's own statement, likewise."""
+
+    async def __call__(self, job: Job) -> bool: ...
+
+
 @dataclass
 class Subject:
     """A store under test."""
 
     store: Store
     add_candidate: Candidates
+    copy: Copies
     known: dict[ConnectorId, int] = field(default_factory=dict)
 
     async def take(self, *inputs: Input | Unreadable, **more: Any) -> Batch:
@@ -141,7 +150,7 @@ CODE = ReceivedCode(sealed=b"sealed", data_key=1, claimed_account="9130")
 
 def in_memory() -> Subject:
     store = MemoryStore(SHARDS, lambda: datetime.now(UTC), uuid4)
-    return Subject(store, store.add_candidate)
+    return Subject(store, store.add_candidate, store.copy)
 
 
 @asynccontextmanager
@@ -168,7 +177,17 @@ async def on_postgres(dsn: str) -> AsyncIterator[Subject]:
                     lease=job.lease,
                 )
 
-        yield Subject(PostgresStore(pool, dsn), add_candidate)
+        async def copy(job: Job) -> bool:
+            assert job.attempt is not None
+            async with pool.acquire() as connection:
+                brought = await sharing.brought(connection, job.attempt)
+                other = await sharing.current(connection, job.pk)
+                if brought is None or other is None:
+                    return False
+                sealed = Copied(DataKey(1, b""), b"", None, None)
+                return await sharing.copy(connection, job, brought, other, sealed, LOGIN_MENDS)
+
+        yield Subject(PostgresStore(pool, dsn), add_candidate, copy)
 
 
 def named(entry: Entry) -> str:

@@ -26,6 +26,7 @@ from statemachine.inputs import (
     Cancelled,
     Disconnect,
     GrantReceived,
+    GrantShared,
     Input,
     ProviderUnavailable,
     Rejected,
@@ -57,7 +58,7 @@ class Side:
     """One of the two stores, with what only it can name: its leases, and batches that are stored later."""
 
     subject: Subject
-    jobs: dict[tuple[str, AttemptId | None], Job] = field(default_factory=dict)
+    jobs: dict[tuple[str, AttemptId | None, ConnectorId], Job] = field(default_factory=dict)
     held: tuple[Batch, datetime] | None = None
 
 
@@ -184,7 +185,7 @@ class Drawn:
 
         async def call(side: Side) -> object:
             jobs = await side.subject.store.lease_jobs(50, lease)
-            side.jobs |= {(job.kind, job.attempt): job for job in jobs if job.attempt is not None}
+            side.jobs |= {(job.kind, job.attempt, job.connector): job for job in jobs if job.attempt is not None}
             return sorted((job.kind, job.connector, str(job.attempt), job.tries) for job in jobs)
 
         return f"lease {lease}", call
@@ -208,13 +209,21 @@ class Drawn:
 
         async def call(side: Side) -> object:
             jobs = await side.subject.store.lease_jobs(50, timedelta(hours=1))
-            side.jobs |= {(job.kind, job.attempt): job for job in jobs if job.attempt is not None}
-            for (kind, about), job in sorted(side.jobs.items(), key=lambda item: str(item[0])):
+            side.jobs |= {(job.kind, job.attempt, job.connector): job for job in jobs if job.attempt is not None}
+            for what, job in sorted(side.jobs.items(), key=lambda item: str(item[0])):
+                kind, about, _ = what
                 one = await side.subject.loaded(job.connector)
-                if kind != "verify" or about is None or one.connector.attempt != about:
+                if (
+                    kind not in ("verify", "share")
+                    or about is None
+                    or (kind == "verify" and one.connector.attempt != about)
+                ):
                     continue
-                del side.jobs[kind, about]
-                return await _handed_in(side, replace(job, lease=UUID(int=1)) if lost else job, one, away, wrong)
+                del side.jobs[what]
+                held = replace(job, lease=UUID(int=1)) if lost else job
+                if kind == "share":
+                    return await _shared(side, held, one, wrong)
+                return await _handed_in(side, held, one, away, wrong)
             return None
 
         return f"result away={away} wrong={wrong} lost={lost}", call
@@ -232,6 +241,14 @@ async def _handed_in(side: Side, job: Job, one: Loaded, away: bool, wrong: bool)
     else:
         input_ = Verified(connector=id_, attempt=job.attempt, account=Account("9130", "Acme"))
     return kept, _written(await side.subject.take(input_, lease=lease))
+
+
+async def _shared(side: Side, job: Job, one: Loaded, late: bool) -> object:
+    assert job.attempt is not None
+    copied = await side.subject.copy(job)
+    generation, account = Generation(one.connector.generation - late), Account("9130", "Acme")
+    shared = GrantShared(connector=job.connector, attempt=job.attempt, account=account, generation=generation)
+    return copied, _written(await side.subject.take(shared, lease=JobLease(job.id, str(job.lease))))
 
 
 def _written(batch: Batch) -> object:

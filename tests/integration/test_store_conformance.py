@@ -30,6 +30,7 @@ from statemachine.inputs import (
     Delete,
     Disconnect,
     GrantReceived,
+    GrantShared,
     ProviderUnavailable,
     Rejected,
     SyncSucceeded,
@@ -231,9 +232,9 @@ async def a_job_is_leased_once_and_again_when_its_lease_is_over(s: Subject) -> N
     assert await s.store.lease_jobs(10, timedelta(hours=1)) == []
 
 
-async def _verifying(s: Subject, number: int = 1) -> None:
-    await s.take(register(), reauth(number))
-    await s.take(GrantReceived(connector=C0, attempt=attempt(number)), code=CODE)
+async def _verifying(s: Subject, number: int = 1, name: str = "c0") -> None:
+    await s.take(register(name), reauth(number, name))
+    await s.take(GrantReceived(connector=ConnectorId(name), attempt=attempt(number)), code=CODE)
 
 
 async def _leased(s: Subject) -> Job:
@@ -298,13 +299,63 @@ async def a_swap_retires_the_former_credential(s: Subject) -> None:
     assert await _kinds(s) == ["retire"]
 
 
-async def _connected(s: Subject, number: int) -> None:
+async def _connected(s: Subject, number: int, name: str = "c0", account: str = "9130") -> None:
     """Registered (or known), re-authorised and verified."""
-    await _verifying(s, number)
+    await _verifying(s, number, name)
     job = await _leased(s)
-    await s.add_candidate(job, Generation(number))
-    verified = Verified(connector=C0, attempt=attempt(number), account=Account("9130", "Acme"))
+    await s.add_candidate(job, Generation((await s.loaded(name)).connector.generation + 1))
+    verified = Verified(connector=ConnectorId(name), attempt=attempt(number), account=Account(account, "Acme"))
     await s.take(verified, lease=JobLease(job.id, str(job.lease)))
+
+
+async def _shared(s: Subject) -> Job:
+    """The job for c2, which failed at the account that somebody has just signed in to for c0."""
+    for number, (name, account) in enumerate((("c0", "9130"), ("c2", "9130"), ("c4", "9131"), ("c6", "9130")), start=1):
+        await _connected(s, number, name, account)
+    for name in ("c0", "c2", "c4"):
+        await s.take(replace(failed(name), generation=Generation(1)))
+    await _connected(s, 5)
+    jobs = await s.store.lease_jobs(10, timedelta(hours=1))
+    assert sorted((job.kind, job.connector) for job in jobs) == [("retire", "c0"), ("share", "c2")]
+    [job] = [job for job in jobs if job.kind == "share"]
+    assert job.attempt == attempt(5)
+    return job
+
+
+def _offered(generation: int = 1) -> GrantShared:
+    account = Account("9130", "Acme")
+    return GrantShared(connector=ConnectorId("c2"), attempt=attempt(5), account=account, generation=generation)
+
+
+async def a_grant_that_is_shared_becomes_the_other_connectors_and_retires_its_former_one(s: Subject) -> None:
+    job = await _shared(s)
+    assert not await s.copy(replace(job, lease=uuid4()))
+    assert await s.copy(job)
+    assert not await s.copy(job)
+    with pytest.raises(LeasesLost):
+        await s.take(_offered(), lease=JobLease(job.id, str(uuid4())))
+    await s.take(_offered(), lease=JobLease(job.id, str(job.lease)))
+    one = (await s.loaded("c2")).connector
+    assert (one.state, one.generation, one.attempt) == (State.SYNCING, 2, None)
+    jobs = await s.store.lease_jobs(10, timedelta(hours=1))
+    assert [(job.kind, job.connector, job.attempt) for job in jobs] == [("retire", "c2", attempt(2))]
+
+
+async def a_copy_that_is_not_taken_is_retired_with_its_job(s: Subject) -> None:
+    job = await _shared(s)
+    assert await s.copy(job)
+    await s.take(reauth(6, "c2"))
+    await s.take(_offered(), lease=JobLease(job.id, str(job.lease)))
+    one = (await s.loaded("c2")).connector
+    assert (one.state, one.generation) == (State.AWAITING_AUTH, 1)
+    jobs = await s.store.lease_jobs(10, timedelta(hours=1))
+    assert [(job.kind, job.connector, job.attempt) for job in jobs] == [("retire", "c2", attempt(5))]
+
+
+async def a_dead_grant_is_not_copied(s: Subject) -> None:
+    job = await _shared(s)
+    await s.take(replace(failed("c0"), generation=Generation(2)))
+    assert not await s.copy(job)
 
 
 async def a_disconnect_retires_and_shreds(s: Subject) -> None:
@@ -366,6 +417,9 @@ BEHAVIOURS: tuple[Callable[[Subject], Awaitable[None]], ...] = (
     an_attempt_that_ends_takes_its_job_along_and_retires_its_grant,
     a_swap_retires_the_former_credential,
     a_disconnect_retires_and_shreds,
+    a_grant_that_is_shared_becomes_the_other_connectors_and_retires_its_former_one,
+    a_copy_that_is_not_taken_is_retired_with_its_job,
+    a_dead_grant_is_not_copied,
     who_listens_hears_of_the_shards_that_a_batch_wakes,
 )
 

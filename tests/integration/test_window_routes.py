@@ -98,6 +98,9 @@ class MemoryFlow:
         self._now("callback", state=State.VERIFYING, step=Step.RETURNED, returned_at=datetime.now(UTC))
         return Returned(self.view_.attempt, self.completion_url)
 
+    def takes_posts(self, context: str) -> bool:
+        return False
+
     async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead:
         self._meet_trouble()
         return self.view_ if attempt == self.view_.attempt and self._is_mine(browser) else Dead.UNKNOWN

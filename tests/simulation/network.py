@@ -163,5 +163,8 @@ class DistantStore:
     async def add_candidate(self, job: Job, generation: Generation) -> bool:
         return await self._process.asks(f"candidate {job.id}", lambda: self._store.add_candidate(job, generation))
 
+    async def copy(self, job: Job) -> bool:
+        return await self._process.asks(f"copy {job.id}", lambda: self._store.copy(job))
+
     async def finish(self, job: Job) -> None:
         await self._process.asks(f"finish {job.id}", lambda: self._store.finish(job))

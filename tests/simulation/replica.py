@@ -18,7 +18,7 @@ from service.kafka.work import Worker
 from service.store.due import Job
 from statemachine import Rules
 from statemachine.connector import Account
-from statemachine.inputs import Input, ProviderUnavailable, Rejected, Verified
+from statemachine.inputs import GrantShared, Input, ProviderUnavailable, Rejected, Verified
 from tests.simulation.broker import Broker, Consumer, Producer
 from tests.simulation.network import DistantStore, Process, Wrote
 from tests.simulation.store import MemoryStore
@@ -85,7 +85,8 @@ class Replica:
         self.task = asyncio.ensure_future(self._run())
 
     async def _run(self) -> None:
-        handlers = {"verify": self._verify, "retire": self.store.finish, "shred": self.store.finish}
+        ends = self.store.finish
+        handlers = {"verify": self._verify, "share": self._share, "retire": ends, "shred": ends}
         async with asyncio.TaskGroup() as tasks:
             self._tasks = [
                 tasks.create_task(fire_deadlines(self.engine), name="deadlines"),
@@ -121,12 +122,12 @@ class Replica:
             away = ProviderUnavailable(connector=connector.id, attempt=job.attempt, reason=Reason.PROVIDER_UNAVAILABLE)
             await self._hand_in(job, away)
             return
-        if job.attempt not in self._memory.tables.credentials and not await self.store.add_candidate(
+        if (job.pk, job.attempt) not in self._memory.tables.credentials and not await self.store.add_candidate(
             job, Generation(connector.generation + 1)
         ):
             raise LeaseLost
         await asyncio.sleep(rng.uniform(0, 0.5))
-        mine = Account(f"account-of-{connector.id}", "Acme Inc")
+        mine = _account_of(connector.id)
         if drawn < 0.4:
             seen = Account("another", "Acme Ltd")
             wrong = Rejected(
@@ -140,9 +141,34 @@ class Replica:
         else:
             await self._hand_in(job, Verified(connector=connector.id, attempt=job.attempt, account=mine))
 
+    async def _share(self, job: Job) -> None:
+        assert job.attempt is not None
+        rng, tables = self.process.rng, self._memory.tables
+        await asyncio.sleep(rng.uniform(0, 0.5))
+        if (job.pk, job.attempt) not in tables.credentials and not await self.store.copy(job):
+            await self.store.finish(job)
+            return
+        await asyncio.sleep(rng.uniform(0, 0.5))
+        copy = tables.credentials.get((job.pk, job.attempt))
+        if copy is None or copy.status != "candidate":
+            await self.store.finish(job)
+            return
+        shared = GrantShared(
+            connector=job.connector,
+            attempt=job.attempt,
+            account=_account_of(job.connector),
+            generation=Generation(copy.generation - 1),
+        )
+        await self._hand_in(job, shared)
+
     async def _hand_in(self, job: Job, input_: Input) -> None:
         actor = Actor(ActorKind.PROVIDER, "books")
         await self.engine.submit(Submission(input=input_, actor=actor, lease=JobLease(job.id, str(job.lease))))
+
+
+def _account_of(id_: ConnectorId) -> Account:
+    """Several connectors share each account."""
+    return Account(f"account {int(id_[-1]) % 2}", "Acme Inc")
 
 
 def living(replicas: Sequence[Replica]) -> list[Replica]:

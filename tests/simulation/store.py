@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from schemas.ids import AttemptId, ConnectorId, Generation, Shard
-from schemas.lifecycle import Step
+from schemas.lifecycle import State, Step
 from service.store.batch import Batch, Changed, Conflict, Loaded, LoggedTransition, Note, ShardOf
 from service.store.consequences import (
     AttemptEnded,
@@ -95,7 +95,8 @@ class Tables:
     notes: list[Note] = field(default_factory=list)
     buried: set[tuple[str, int, int]] = field(default_factory=set)
     attempts: dict[AttemptId, AttemptRow] = field(default_factory=dict)
-    credentials: dict[AttemptId, CredentialRow] = field(default_factory=dict)
+    credentials: dict[tuple[int, AttemptId], CredentialRow] = field(default_factory=dict)
+    """By connector and attempt: a grant that is shared is of one attempt, in several connectors."""
     jobs: dict[int, JobRow] = field(default_factory=dict)
 
     def copied(self) -> "Tables":
@@ -238,7 +239,7 @@ class MemoryStore:
                     self._add_job("shred", pk, None, w.at)
                 case JobSettled() as j:
                     if self._holds(j.job, j.token):
-                        del self.tables.jobs[j.job]
+                        self._settle(self.tables.jobs.pop(j.job))
 
     def _holds(self, job: int, token: str) -> bool:
         row = self.tables.jobs.get(job)
@@ -262,7 +263,7 @@ class MemoryStore:
             )
         for job in [j for j in self.tables.jobs.values() if j.attempt == e.attempt and j.kind == "verify"]:
             del self.tables.jobs[job.id]
-        candidate = self.tables.credentials.get(e.attempt)
+        candidate = self.tables.credentials.get((row.connector, e.attempt)) if row is not None else None
         if candidate is not None and candidate.status == "candidate":
             self._retire(e.attempt, candidate, e.at)
 
@@ -274,21 +275,46 @@ class MemoryStore:
         self._add_job("verify", self.tables.connectors[v.connector].pk, v.attempt, v.run_at, v.trace)
 
     def _swap(self, s: CredentialSwapped) -> None:
-        self._retire_current(self.tables.connectors[s.connector].pk, s.at)
-        made = self.tables.credentials.get(s.attempt)
+        pk = self.tables.connectors[s.connector].pk
+        self._retire_current(pk, s.at)
+        made = self.tables.credentials.get((pk, s.attempt))
         assert made is not None and (made.status, made.generation) == ("candidate", s.generation), (
             "a verified attempt has its candidate, of the next generation"
         )
-        self.tables.credentials[s.attempt] = replace(made, status="current")
-        self._change_attempt(s.attempt, ended_at=s.at, reason="connected", step="credential_saved", code_sealed=None)
+        self.tables.credentials[pk, s.attempt] = replace(made, status="current")
+        if self.tables.attempts[s.attempt].connector == pk:
+            self._change_attempt(
+                s.attempt, ended_at=s.at, reason="connected", step="credential_saved", code_sealed=None
+            )
+            self._share(s)
+
+    def _share(self, s: CredentialSwapped) -> None:
+        """A job for each connector that the new grant may repair."""
+        mine = self.tables.connectors[s.connector].connector
+        for row in sorted(self.tables.connectors.values(), key=lambda row: row.pk):
+            c = row.connector
+            same = (c.tenant, c.provider, c.account and c.account.id) == (
+                mine.tenant,
+                mine.provider,
+                mine.account and mine.account.id,
+            )
+            if same and c.id != mine.id and c.state is State.FAILED and c.reason and c.reason.offers_login:
+                self._add_job("share", row.pk, s.attempt, s.at, s.trace)
+
+    def _settle(self, job: JobRow) -> None:
+        """A copy of a grant that wasn't taken is retired."""
+        if job.kind == "share" and job.attempt is not None:
+            copy = self.tables.credentials.get((job.connector, job.attempt))
+            if copy is not None and copy.status == "candidate":
+                self._retire(job.attempt, copy, self._clock())
 
     def _retire_current(self, pk: int, at: datetime) -> None:
-        for attempt, row in list(self.tables.credentials.items()):
+        for (_, attempt), row in list(self.tables.credentials.items()):
             if row.connector == pk and row.status == "current":
                 self._retire(attempt, row, at)
 
     def _retire(self, attempt: AttemptId, row: CredentialRow, at: datetime) -> None:
-        self.tables.credentials[attempt] = replace(row, status="retiring")
+        self.tables.credentials[row.connector, attempt] = replace(row, status="retiring")
         self._add_job("retire", row.connector, attempt, at)
 
     def _add_job(
@@ -386,15 +412,29 @@ class MemoryStore:
         assert job.attempt is not None
         if not self._holds(job.id, str(job.lease)):
             return False
-        if job.attempt in self.tables.credentials:
+        if (job.pk, job.attempt) in self.tables.credentials:
             raise asyncpg.UniqueViolationError("credential_attempt")
-        self.tables.credentials[job.attempt] = CredentialRow(job.pk, generation, "candidate")
+        self.tables.credentials[job.pk, job.attempt] = CredentialRow(job.pk, generation, "candidate")
+        return True
+
+    async def copy(self, job: Job) -> bool:
+        """Keeps a copy of the attempt's grant for the job's connector; false when anything of it has changed."""
+        assert job.attempt is not None
+        brought = self.tables.credentials.get((self.tables.attempts[job.attempt].connector, job.attempt))
+        c = self.row_of(job.pk).connector
+        if brought is None or brought.status != "current" or c.state is not State.FAILED:
+            return False
+        reason = self.row_of(brought.connector).connector.reason
+        is_dead = reason is not None and reason.offers_login
+        if is_dead or not self._holds(job.id, str(job.lease)) or (job.pk, job.attempt) in self.tables.credentials:
+            return False
+        self.tables.credentials[job.pk, job.attempt] = CredentialRow(job.pk, c.generation + 1, "candidate")
         return True
 
     async def finish(self, job: Job) -> None:
         """Ends a job that has no result; a credential that it retired is gone."""
         if not self._holds(job.id, str(job.lease)):
             return
-        del self.tables.jobs[job.id]
+        self._settle(self.tables.jobs.pop(job.id))
         if job.kind == "retire" and job.attempt is not None:
-            self.tables.credentials.pop(job.attempt, None)
+            self.tables.credentials.pop((job.pk, job.attempt), None)

@@ -76,9 +76,13 @@ class Host:
     async def run(self, inputs: int, seconds: float) -> None:
         for id_ in CONNECTORS[: self.rng.randint(2, len(CONNECTORS))]:
             self._write(self._register(id_))
+        many_sign_in = self.rng.random() < 0.1
         for _ in range(inputs):
             await asyncio.sleep(self.rng.expovariate(inputs / seconds))
             draw = self.rng.random()
+            if many_sign_in and draw > 0.3:
+                self._call(self._sign_in())
+                continue
             if draw < 0.55:
                 self._say(self._sync())
             elif draw < 0.65:
@@ -223,6 +227,20 @@ class Host:
         version = self.rng.choice((None, None, 2))
         input_ = self._host_input(id_)
         return Submission(input=input_, actor=host, tenant=tenant, if_version=version)
+
+    def _sign_in(self) -> Submission:
+        """One of the people who sign in, while syncs fail: so that several connectors live on one account."""
+        id_ = self.rng.choice(CONNECTORS)
+        row = self.store.tables.connectors.get(id_)
+        if row is not None and row.connector.attempt is not None:
+            code = ReceivedCode(sealed=b"sealed", data_key=1, claimed_account=None)
+            back = GrantReceived(connector=id_, attempt=row.connector.attempt)
+            return Submission(input=back, actor=Actor(ActorKind.PERSON, "p1"), attachment=code)
+        if row is None or row.connector.generation == 0 or self.rng.random() < 0.3:
+            input_: Input = StartReauth(connector=id_, attempt=self._attempt_to_open())
+            return Submission(input=input_, actor=Actor(ActorKind.HOST), attachment=NewAttempt(person_id="p1"))
+        rejected = RefreshRejected(connector=id_, generation=row.connector.generation, reason=Reason.TOKEN_REFUSED)
+        return Submission(input=rejected, actor=Actor(ActorKind.PROVIDER))
 
     def _host_input(self, id_: ConnectorId) -> Input:
         match self.rng.randrange(10):

@@ -500,6 +500,48 @@ def test_a_deadline_that_no_longer_runs_is_ignored(state: State, ending: Any, re
     assert_ignored(on(connector, ending), Ignored.DEADLINE_NOT_SET, connector)
 
 
+# A sign-in on another connector.
+
+
+def grant_shared(**facts: Any) -> inputs.GrantShared:
+    return inputs.GrantShared(**{"connector": "c", "attempt": NEWER, "account": ACME, "generation": 3} | facts)
+
+
+def test_p27_a_failed_connector_takes_the_grant_that_a_sign_in_on_another_one_brought() -> None:
+    before = failed(attempt_reason=Reason.CANCELLED, reminders=2)
+
+    decision = on(before, grant_shared())
+
+    after = decision.connector
+    assert moved(decision) == (FAILED, SYNCING)
+    assert decision.effects == (SwapCredential(NEWER, 4), RequestSync(4, NOW - 30 * MINUTE, "p-1", 1))
+    assert (after.generation, after.swapped, after.version) == (4, NOW, before.version + 1)
+    assert (after.reason, after.attempt, after.fallback, after.attempt_reason) == (None,) * 4
+    assert (decision.reason, decision.step) == (Reason.CONNECTED, Step.CREDENTIAL_SAVED)
+    assert after.deadline == NOW + RULES.sync_start_time
+
+
+@pytest.mark.parametrize(
+    ("connector", "offered", "why"),
+    [
+        (failed(), {"generation": 2}, Ignored.STALE_GENERATION),
+        (failed(), {"account": OTHER}, Ignored.ANOTHER_ACCOUNT),
+        (failed(Reason.NEVER_CONNECTED, account=None), {}, Ignored.ANOTHER_ACCOUNT),
+        (failed(Reason.ACCOUNT_INACTIVE), {}, Ignored.NO_LOGIN_WANTED),
+        (failed(Reason.CLIENT_REJECTED), {}, Ignored.NO_LOGIN_WANTED),
+        (healthy(), {}, Ignored.NO_LOGIN_WANTED),
+        (syncing(), {}, Ignored.NO_LOGIN_WANTED),
+        (awaiting(), {}, Ignored.NO_LOGIN_WANTED),
+        (verifying(), {}, Ignored.NO_LOGIN_WANTED),
+        (disconnected(), {}, Ignored.NO_LOGIN_WANTED),
+    ],
+)
+def test_p27_what_does_not_wait_for_that_login_is_left_as_it_is(
+    connector: Connector, offered: dict[str, Any], why: Ignored
+) -> None:
+    assert_ignored(on(connector, grant_shared(**offered)), why, connector)
+
+
 # Verifying.
 
 
@@ -738,6 +780,7 @@ ANYTHING = st.one_of(
     some(inputs.GrantRefused, attempt=ATTEMPTS, reason=st.just(Reason.ACCESS_DENIED)),
     some(inputs.Cancelled, attempt=ATTEMPTS),
     some(inputs.Verified, attempt=ATTEMPTS, account=st.just(ACME)),
+    some(inputs.GrantShared, attempt=ATTEMPTS, account=st.sampled_from([ACME, OTHER]), generation=st.integers(0, 4)),
     some(inputs.Rejected, attempt=ATTEMPTS, reason=st.just(Reason.WRONG_ACCOUNT), step=st.just(Step.EXCHANGED)),
     some(inputs.ProviderUnavailable, attempt=ATTEMPTS, reason=st.just(Reason.PROVIDER_UNAVAILABLE)),
     some(
