@@ -73,10 +73,60 @@ NEVER = {
             "service/oauth/flow.py: Flow._note_bad_callback: enter self._pool.acquire",
             "service/oauth/flow.py: Flow._note_bad_callback: exit self._pool.acquire",
             "service/oauth/flow.py: Flow._note_bad_callback: await audit",
-            "service/oauth/flow.py: Flow.callback: await self._note_bad_callback",
+            "service/oauth/flow.py: Flow._read: await self._note_bad_callback",
         ),
         "no browser of a lane sends what is no answer; a row of the audit is all that it leaves",
     ),
+    "service/oauth/flow.py: Flow._go: await self._refuse": "Intuit takes no pushed request (RFC 9126)",
+    **{
+        f"service/oauth/flow.py: Flow.{point}": "Intuit answers by a redirect, not by a form"
+        for point in (
+            "carried: await _refused",
+            "carried: await arrive",
+            "carried: await attempts.attempt",
+            "carried: await self._answered",
+            "carried: enter self._pool.acquire",
+            "carried: exit self._pool.acquire",
+            "posted: await _refused",
+            "posted: await attempts.attempt_of_state",
+            "posted: await carry",
+            "posted: await self._read",
+            "posted: enter self._pool.acquire",
+            "posted: exit self._pool.acquire",
+        )
+    },
+    **{
+        f"service/oauth/importing.py: {point}": "of `regrant import`, a process of its own that is run again"
+        for point in (
+            "Importer.outcome: await attempts.attempt_of_tenant",
+            "Importer.outcome: enter self._pool.acquire",
+            "Importer.outcome: exit self._pool.acquire",
+            "Importer.register: await self._engine.submit",
+            "_refusal: await asyncio.sleep",
+            "_refusal: await importer.outcome",
+            "_refusal: await importer.register",
+            "_refusal: await importer.take_in",
+            "_refusal: enter asyncio.timeout",
+            "_refusal: exit asyncio.timeout",
+            "import_lines.<locals>.one: await _refusal",
+            "import_lines.<locals>.one: enter some",
+            "import_lines.<locals>.one: exit some",
+            "import_lines: await asyncio.gather",
+        )
+    },
+    **{
+        f"service/store/data_keys.py: {point}": "of `regrant keys`, a process of its own that is run again"
+        for point in (
+            "counts: await connection.fetch",
+            "owners: await connection.fetch",
+            "retire: await connection.execute",
+            "retire: await connection.execute (2)",
+            "retire: await connection.fetchval",
+            "retire: enter connection.transaction",
+            "retire: exit connection.transaction",
+            "retired: await connection.fetch",
+        )
+    },
     "service/oauth/verification.py: verify: await _wrong": "the simulated Intuit's ID token names the company",
     "service/oauth/verification.py: _wrong: await _proof": "likewise: its proof is asked for at once",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",
