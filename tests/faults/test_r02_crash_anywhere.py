@@ -95,6 +95,38 @@ NEVER = {
         "Intuit answers in the address; a form is only brought to its browser, and changes nothing on the way",
     ),
     "service/oauth/flow.py: Flow._go: await self._refuse": "Intuit takes no pushed requests, so it refuses none",
+    **{
+        f"service/oauth/importing.py: {point}": "of `regrant import`, a process of its own that is run again"
+        for point in (
+            "Importer.outcome: await attempts.attempt_of_tenant",
+            "Importer.outcome: enter self._pool.acquire",
+            "Importer.outcome: exit self._pool.acquire",
+            "Importer.register: await self._engine.submit",
+            "_refusal: await asyncio.sleep",
+            "_refusal: await importer.outcome",
+            "_refusal: await importer.register",
+            "_refusal: await importer.take_in",
+            "_refusal: enter asyncio.timeout",
+            "_refusal: exit asyncio.timeout",
+            "import_lines.<locals>.one: await _refusal",
+            "import_lines.<locals>.one: enter some",
+            "import_lines.<locals>.one: exit some",
+            "import_lines: await asyncio.gather",
+        )
+    },
+    **{
+        f"service/store/data_keys.py: {point}": "of `regrant keys`, a process of its own that is run again"
+        for point in (
+            "counts: await connection.fetch",
+            "owners: await connection.fetch",
+            "retire: await connection.execute",
+            "retire: await connection.execute (2)",
+            "retire: await connection.fetchval",
+            "retire: enter connection.transaction",
+            "retire: exit connection.transaction",
+            "retired: await connection.fetch",
+        )
+    },
     "service/oauth/verification.py: verify: await _wrong": "the simulated Intuit's ID token names the company",
     "service/oauth/verification.py: _wrong: await _proof": "likewise: its proof is asked for at once",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",
