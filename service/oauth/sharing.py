@@ -46,7 +46,7 @@ class Sharer:
             attempt = await attempts.attempt(connection, job.attempt)
             brought = await sharing.brought(connection, job.attempt)
             copy = await credentials.candidate(connection, job.pk, job.attempt)
-            other = await sharing.current(connection, job.pk)
+            other = await credentials.current(connection, job.pk)
             if attempt is None or self._is_in_vain(brought, copy, other):
                 await sharing.give_up(connection, job)
                 return

@@ -19,7 +19,6 @@ join attempt a on a.attempt_id = k.attempt_id and a.connector = k.connector
 where k.attempt_id = $1 and k.status = 'current'
 """
 BROUGHT = f"{FIELDS} {_BROUGHT}"
-CURRENT = f"{FIELDS} where k.connector = $1 and k.status = 'current'"
 
 # A copy of what was read, and of nothing else: while nobody refreshes the grant, and nobody has. The count is what
 # tells a refresh that reads the holders at this very moment: both write that row, so one of them comes second. Only
@@ -64,12 +63,6 @@ class Copied:
 async def brought(connection: Connection, attempt: AttemptId) -> CredentialRow | None:
     """The credential that an attempt brought, in its own connector; `None` where that has another one by now."""
     row = await connection.fetchrow(BROUGHT, attempt)
-    return known(row) if row else None
-
-
-async def current(connection: Connection, pk: int) -> CredentialRow | None:
-    """The credential that a connector uses."""
-    row = await connection.fetchrow(CURRENT, pk)
     return known(row) if row else None
 
 

@@ -181,7 +181,7 @@ async def on_postgres(dsn: str) -> AsyncIterator[Subject]:
             assert job.attempt is not None
             async with pool.acquire() as connection:
                 brought = await sharing.brought(connection, job.attempt)
-                other = await sharing.current(connection, job.pk)
+                other = await credentials.current(connection, job.pk)
                 if brought is None or other is None:
                     return False
                 sealed = Copied(DataKey(1, b""), b"", None, None)

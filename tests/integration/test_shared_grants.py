@@ -17,6 +17,7 @@ from service.demo.simulator.grants import GrantState, RevokeScope
 from service.demo.simulator.seed import ACME_LTD
 from service.engine.submission import Submission, Trace
 from service.store import sharing
+from service.store.credentials import current
 from statemachine.inputs import Disconnect
 from tests.integration.test_tokens import is_taken
 from tests.loop import QUICKBOOKS, TENANT, Loop, eventually, running_loop
@@ -174,6 +175,6 @@ async def dies_with_the_copy(loop: Loop, id_: ConnectorId, attempt: AttemptId) -
     sharer = loop.service.handlers["share"].__self__
     async with loop.pool.acquire() as connection:
         brought = await sharing.brought(connection, attempt)
-        other = await sharing.current(connection, job.pk)
+        other = await current(connection, job.pk)
     assert await sharer._copied(job, brought, other) is not None
     assert await sharer._copied(job, brought, other) is None, "one copy of a grant is enough"
