@@ -15,6 +15,7 @@ from schemas import channels
 from schemas.lifecycle import State
 from schemas.reasons import Reason
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_CANADA, DRIVEWELL_INC
+from tests.faults.crashes_of_ends import hinted, rewrapped, warned_and_renewed
 from tests.faults.crashes_of_sharing import shared
 from tests.faults.crashes_of_tokens import imported, refreshed, refreshed_slowly, refused_at_refresh, refused_by_the_api
 from tests.faults.lane import NO_ANSWER, Books, Lane
@@ -349,6 +350,9 @@ RUNNING: tuple[Scenario, ...] = (
     refused_by_the_api,
     imported,
     shared,
+    warned_and_renewed,
+    hinted,
+    rewrapped,
     provider_away,
     exchange_lost_and_code_refused,
     first_connected_then_deleted,

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 ROOT = Path(__file__).parents[2]
 
 PATHS = (
-    *(f"service/engine/{name}.py" for name in ("deadlines", "door", "jobs", "queue", "signals", "tail")),
+    *(f"service/engine/{name}.py" for name in ("deadlines", "door", "expiry", "jobs", "queue", "signals", "tail")),
     *(f"service/kafka/{name}.py" for name in ("consume", "relay", "watch", "work")),
     *(
         f"service/store/{name}.py"
@@ -21,10 +21,16 @@ PATHS = (
             "attempts",
             "consequences",
             "credentials",
+            "data_keys",
             "due",
+            "expiry",
+            "imports",
             "log",
+            "openings",
             "partitions",
             "postgres",
+            "probes",
+            "refreshes",
             "sharing",
             "tokens",
             "write",
@@ -36,12 +42,16 @@ PATHS = (
             "flow",
             "grant",
             "holders",
+            "importing",
             "keeper",
+            "limits",
             "outbound",
+            "probe",
             "reading",
             "refresh",
             "retire",
             "returning",
+            "rewrap",
             "sharing",
             "token_claims",
             "tokens",

@@ -20,14 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from aiohttp import web
 
 import service.kafka.clients as kafka_clients
+from schemas.routes import ROUTES
 from service import app
-from service.engine import jobs
+from service.engine import expiry, jobs
 from service.kafka import watch
-from service.oauth import refresh
+from service.oauth import probe, refresh, rewrap
+from service.oauth.description import load_descriptions
 from service.settings import load
+from service.store import due
 from service.telemetry import set_up_logs
+from service.web.catalogue import Texts
 from tests.faults import tracer
 from tests.faults.points import Point, find_points
 from tests.faults.tracer import When, die, unwatch
@@ -43,6 +48,11 @@ def hurry() -> None:
     jobs.LEASE = timedelta(seconds=1)
     jobs.RENEW_EVERY_S = 0.3
     refresh.REFRESH_LEASE = timedelta(seconds=1)
+    refresh.TICK_S = expiry.TICK_S = rewrap.LOOK_EVERY_S = 0.4
+    expiry.PAUSE = timedelta(seconds=1)
+    probe.FIRST_PAUSE = timedelta(seconds=0.2)
+    assert due.POSTPONE.count("$3::interval") == 1
+    due.POSTPONE = due.POSTPONE.replace("$3::interval", "$3::interval / 8")  # a job that is to be tried again
 
 
 def join_a_group_of_its_own() -> None:
@@ -55,8 +65,18 @@ def join_a_group_of_its_own() -> None:
     kafka_clients.AIOKafkaConsumer = of_own_group
 
 
+def warm_up() -> None:
+    """What every process reads and compiles first is there already when one is forked."""
+    load_descriptions()
+    Texts()
+    router = web.Application().router
+    for route in ROUTES:
+        router.add_resource(route.path)
+
+
 def main(address: str) -> None:
     hurry()
+    warm_up()
     join_a_group_of_its_own()
     gc.collect()
     gc.freeze()

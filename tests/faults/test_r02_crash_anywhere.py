@@ -16,7 +16,7 @@ NEVER = {
         f"service/oauth/refresh.py: Refresher.{point}": why
         for why, points in {
             "a lane has one replica": (
-                "_store: await tokens.holders",
+                "_store: await refreshes.holders",
                 "_store: await self._holders.usable",
                 "_store: enter self._pool.acquire",
                 "_store: exit self._pool.acquire",
@@ -42,7 +42,7 @@ NEVER = {
     "service/oauth/tokens.py: Tokens._access_token: exit self._pool.acquire": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: await self._keeper.stored_key": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: await self._keeper.open (2)": "no row is tampered with here",
-    "service/store/tokens.py: holders: await connection.fetch": "a lane has one replica",
+    "service/store/refreshes.py: holders: await connection.fetch": "a lane has one replica",
     "service/oauth/holders.py: Holders.usable: await found_broken": "no row is tampered with here",
     "service/oauth/holders.py: Holders.resealed: await found_broken": "no row is tampered with here",
     "service/oauth/sharing.py: Sharer._copied: await found_broken": "no row is tampered with here",
@@ -95,6 +95,38 @@ NEVER = {
         "Intuit answers in the address; a form is only brought to its browser, and changes nothing on the way",
     ),
     "service/oauth/flow.py: Flow._go: await self._refuse": "Intuit takes no pushed requests, so it refuses none",
+    **{
+        f"service/oauth/importing.py: {point}": "of `regrant import`, a process of its own that is run again"
+        for point in (
+            "Importer.outcome: await attempts.attempt_of_tenant",
+            "Importer.outcome: enter self._pool.acquire",
+            "Importer.outcome: exit self._pool.acquire",
+            "Importer.register: await self._engine.submit",
+            "_refusal: await asyncio.sleep",
+            "_refusal: await importer.outcome",
+            "_refusal: await importer.register",
+            "_refusal: await importer.take_in",
+            "_refusal: enter asyncio.timeout",
+            "_refusal: exit asyncio.timeout",
+            "import_lines.<locals>.one: await _refusal",
+            "import_lines.<locals>.one: enter some",
+            "import_lines.<locals>.one: exit some",
+            "import_lines: await asyncio.gather",
+        )
+    },
+    **{
+        f"service/store/data_keys.py: {point}": "of `regrant keys`, a process of its own that is run again"
+        for point in (
+            "counts: await connection.fetch",
+            "owners: await connection.fetch",
+            "retire: await connection.execute",
+            "retire: await connection.execute (2)",
+            "retire: await connection.fetchval",
+            "retire: enter connection.transaction",
+            "retire: exit connection.transaction",
+            "retired: await connection.fetch",
+        )
+    },
     "service/oauth/verification.py: verify: await _wrong": "the simulated Intuit's ID token names the company",
     "service/oauth/verification.py: _wrong: await _proof": "likewise: its proof is asked for at once",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",

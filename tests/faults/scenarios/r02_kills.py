@@ -25,6 +25,8 @@ LINGER_S = 1.5
 """How long a victim that outlives its scenario is waited for: some points are passed a little later."""
 TRIES = 3
 """A point that a scenario passes only by luck of timing is tried so often."""
+ANOTHER_RULE = "update warning_rule set ahead = '{90 days}'"
+"""What a process that starts finds: its settings say another thing, so it plans all warnings anew."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ async def play(lane: Lane, books: Books, scenario: Scenario) -> Played:
 async def _reborn(lane: Lane, first: Order) -> Victim:
     """Ends the process, and starts the next with something to do at birth."""
     old, lane.first_order = lane.victim, first
+    await lane.database.execute(ANOTHER_RULE)
     old.kill()
     await asyncio.shield(old.ended)
 
@@ -123,7 +126,7 @@ async def kill_at_every_point(
     server: str,
     bootstrap: str,
     *,
-    lanes: int = 3,
+    lanes: int = 4,
     whens: Sequence[When] = ("before",),
     seed: int | None = None,
     at_most_s: float = float("inf"),
