@@ -30,7 +30,8 @@ from service.kafka.topics import ensure_topics, partition_of
 from service.kafka.work import Worker
 from service.oauth.configured import configured_providers
 from service.oauth.description import Providers
-from service.oauth.flow import Flow, FlowSettings
+from service.oauth.flow import Flow
+from service.oauth.flow_settings import FlowSettings
 from service.oauth.importing import Importer, import_lines
 from service.oauth.keeper import Keeper
 from service.oauth.limits import FlowLimits
@@ -203,7 +204,7 @@ async def serve(settings: Settings, role: Role) -> None:
         log.info("stopped")
 
 
-async def import_credentials(settings: Settings, lines: Sequence[str], say: Callable[[str], None]) -> int:
+async def import_credentials(settings: Settings, lines: Sequence[bytes], say: Callable[[str], None]) -> int:
     """Imports grants that a host has already, beside the running service. Returns how many were refused."""
     async with assemble(settings) as service, asyncio.TaskGroup() as tasks:
         engine = tasks.create_task(service.engine.run(), name="engine")

@@ -166,7 +166,7 @@ def import_(
     loaded = _settings(config)
     from service.app import import_credentials
 
-    refused = _run(import_credentials(loaded, file.read_text().splitlines(), typer.echo))
+    refused = _run(import_credentials(loaded, file.read_bytes().splitlines(), typer.echo))
     raise typer.Exit(1 if refused else 0)
 
 

@@ -45,7 +45,7 @@ async def connected(loop: Loop, *names: str, realm: str = DRIVEWELL_INC, **more:
             "account_id": realm,
             **more,
         }
-        lines.append(orjson.dumps(said).decode())
+        lines.append(orjson.dumps(said))
     told: list[str] = []
     assert await import_lines(loop.service.importer, lines, told.append) == 0, told
     return [ConnectorId(name) for name in names]

@@ -20,6 +20,7 @@ from service.engine.door import Engine
 from service.engine.submission import Actor, NewAttempt, Receipt, Submission, Trace
 from service.oauth.description import Providers
 from service.oauth.keeper import Keeper, Owner
+from service.oauth.refresh import ENDED
 from service.store import attempts, imports
 from service.store.credentials import Lifetimes
 from service.store.pool import Pool
@@ -63,6 +64,12 @@ class Importer:
         async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_tenant(connection, attempt, tenant)
         return row.reason if row is not None and row.ended_at is not None else None
+
+    async def is_there(self, line: ImportLine) -> bool:
+        """Whether the line's connector works already: its grant may be one that was imported, and used up since."""
+        id_, tenant, provider = ConnectorId(line.connector_id), TenantId(line.tenant_id), ProviderId(line.provider)
+        async with self._pool.acquire() as connection:
+            return await imports.works(connection, id_, tenant, provider, line.account_id, ENDED)
 
     async def register(self, line: ImportLine) -> Refused | None:
         """The line's connector, registered where it is new."""
@@ -121,28 +128,40 @@ def _left(brought: ImportCredential) -> timedelta:
     return max(brought.expires_at - datetime.now(UTC), timedelta())
 
 
-async def import_lines(importer: Importer, lines: Sequence[str], say: Callable[[str], None]) -> int:
-    """Imports a grant a line (JSON, `ImportLine`), and says how each ended. Returns how many were refused."""
+async def import_lines(importer: Importer, lines: Sequence[bytes], say: Callable[[str], None]) -> int:
+    """Imports a grant a line (JSON, `ImportLine`), and says how each ended. Returns how many were refused.
+
+    A file can be imported again: what works already is left alone, since its refresh token may have been used up.
+    """
     some, refused = asyncio.Semaphore(LINES_AT_ONCE), 0
 
-    async def one(number: int, text: str) -> None:
+    async def one(number: int, text: bytes) -> None:
         nonlocal refused
         async with some:
-            why = await _refusal(importer, text)
-        refused += why is not None
-        say(f"line {number}: {'imported' if why is None else f'refused: {why}'}")
+            is_refused, how = await _imported(importer, text)
+        refused += is_refused
+        say(f"line {number}: {how}")
 
     await asyncio.gather(*(one(number, text) for number, text in enumerate(lines, start=1) if text.strip()))
     return refused
 
 
-async def _refusal(importer: Importer, text: str) -> str | None:
-    """Why a line isn't imported; never a value of it."""
+async def _imported(importer: Importer, text: bytes) -> tuple[bool, str]:
+    """Whether a line is refused, and how it ended."""
     try:
         line = ImportLine.model_validate_json(text)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
-        return ", ".join(sorted({".".join(map(str, one["loc"])) + " " + one["type"] for one in found}))
+        wrong = sorted({".".join(map(str, one["loc"])) + " " + one["type"] for one in found})
+        return True, f"refused: {', '.join(wrong)}"
+    if await importer.is_there(line):
+        return False, "there already"
+    why = await _refusal(importer, line)
+    return (False, "imported") if why is None else (True, f"refused: {why}")
+
+
+async def _refusal(importer: Importer, line: ImportLine) -> str | None:
+    """Why a line isn't imported; never a value of it."""
     tenant = TenantId(line.tenant_id)
     if (why := await importer.register(line)) is not None:
         return f"{line.connector_id}: {why.value}"

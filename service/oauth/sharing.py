@@ -85,17 +85,18 @@ class Sharer:
         try:
             async with self._pool.acquire() as connection:
                 tokens = await self._opened(connection, brought)
-                key = await self._keeper.key_of(connection, other.pk)
-                sealed = {kind: await self._keeper.seal(key, owner, kind, token) for kind, token in tokens.items()}
-                access, refresh, previous = (sealed.get(kind) for kind in _kinds(brought))
-                assert access is not None
-                copied = Copied(key, access, refresh, previous)
-                if not await sharing.copy(connection, job, brought, other, copied, ENDED):
-                    return None
-                return await credentials.candidate(connection, other.pk, brought.attempt)
         except SealBroken as broken:
             await found_broken(self._engine, self._pool, brought, broken)
             return None
+        async with self._pool.acquire() as connection:
+            key = await self._keeper.key_of(connection, other.pk)
+            sealed = {kind: await self._keeper.seal(key, owner, kind, token) for kind, token in tokens.items()}
+            access, refresh, previous = (sealed.get(kind) for kind in _kinds(brought))
+            assert access is not None
+            copied = Copied(key, access, refresh, previous)
+            if not await sharing.copy(connection, job, brought, other, copied, ENDED):
+                return None
+            return await credentials.candidate(connection, other.pk, brought.attempt)
 
     async def _opened(self, connection: Connection, brought: CredentialRow) -> dict[str, Secret]:
         """What the grant is made of, by kind."""

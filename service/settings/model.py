@@ -231,7 +231,7 @@ class Provider(Section):
     )
     """Other addresses in place of the provider's hosts, as JSON: a forward proxy of yours, or the simulator."""
     accounts_may_repeat: bool = False
-    """Whether several connectors of one tenant may be connected to the same account."""
+    """Whether several connectors of one tenant may be connected to one account; then one sign-in repairs them all."""
     allow_loopback_http: bool = False
     """Whether `hosts` may be plain http on this machine: for the simulator, with REGRANT_DEVELOPMENT only."""
 

@@ -1,8 +1,9 @@
 """Imported grants in the store: candidates that came without a code. They are the host's own until they count."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from schemas.ids import Generation
+from schemas.ids import ConnectorId, Generation, ProviderId, TenantId
 from service.store.attempts import AttemptRow
 from service.store.credentials import CredentialRow, DataKey, Lifetimes
 from service.store.pool import Connection
@@ -32,6 +33,27 @@ update credential set
     hard_estimated = hard_estimated and $6::interval is null
 where connector = $7 and attempt_id = $1 and status = 'candidate' and borrowed
 """
+# Whether a tenant's connector works with a credential of this provider and account, whichever account if none is told.
+WORKS = """
+select exists (
+    select from connector c join credential k on k.connector = c.id and k.status = 'current'
+    where c.connector_id = $1 and c.tenant_id = $2 and c.provider = $3 and ($4::text is null or c.account_id = $4)
+      and c.state not in ('disconnected', 'deleted') and (c.reason is null or c.reason <> all($5::text[]))
+)
+"""
+
+
+async def works(
+    connection: Connection,
+    connector: ConnectorId,
+    tenant: TenantId,
+    provider: ProviderId,
+    account: str | None,
+    ended: Sequence[str],
+) -> bool:
+    """Whether there is nothing to be brought. `ended` are the reasons after which a credential is of no use."""
+    there: bool = await connection.fetchval(WORKS, connector, tenant, provider, account, ended)
+    return there
 
 
 async def add_borrowed(

@@ -7,11 +7,14 @@ from service.store.credentials import FIELDS, CredentialRow, known
 from service.store.pool import Connection
 
 # Of a flood of hints about an account, one a minute counts, over all replicas: the row that is updated is locked.
-# Nothing is kept about accounts that nobody here is connected to: forged ones leave nothing. Index connector_account.
+# A grant that several connectors hold is probed once, and its verdict reaches each. Nothing is kept about accounts that
+# nobody here is connected to: forged ones leave nothing. Index connector_account.
 WANT = """
 with believed as (
-    select id from connector
-    where provider = $1 and account_id = $2 and (state in ('healthy', 'syncing') or fallback = 'healthy')
+    select min(c.id) as id
+    from connector c left join credential k on k.connector = c.id and k.status = 'current'
+    where c.provider = $1 and c.account_id = $2 and (c.state in ('healthy', 'syncing') or c.fallback = 'healthy')
+    group by coalesce(k.grant_id::text, c.connector_id)
 ),
 counted as (
     insert into probe (provider, account_id, asked_at)

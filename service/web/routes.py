@@ -22,6 +22,7 @@ from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
+from service.oauth.callback import MAX_QUERY
 from service.oauth.form_post import Carried
 from service.oauth.limits import Pace, TooMany
 from service.oauth.pushed import ProviderAway
@@ -311,6 +312,8 @@ async def _form_of(request: web.Request) -> str:
     """The body of an answer as it came; empty, which is none, where it isn't a plain form or has a query beside it."""
     plain = request.content_type == _FORM and request.charset in (None, "utf-8", "UTF-8")
     if not plain or request.query_string or "Content-Encoding" in request.headers:
+        return ""
+    if (request.content_length or 0) > MAX_QUERY:
         return ""
     body = await request.read()
     return body.decode() if body.isascii() else ""

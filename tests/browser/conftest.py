@@ -8,20 +8,10 @@ from playwright.async_api import Browser, async_playwright
 
 from service.demo.platform import Platform
 from service.demo.set_up import connect_drivewell
-from tests.browser.set_up import find_browser
+from tests.browser.set_up import FLAGS, find_browser
 from tests.platforms import platform_on
 
 SCREENS = Path("build/screens")
-
-_FLAGS = [
-    "--no-sandbox",  # the tests may run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture
@@ -30,7 +20,7 @@ async def browser() -> AsyncIterator[Browser]:
     assert found is not None, "no browser: python -m tests.browser.set_up"
     SCREENS.mkdir(parents=True, exist_ok=True)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(found), args=_FLAGS)
+        browser = await playwright.chromium.launch(executable_path=str(found), args=FLAGS)
         yield browser
         await browser.close()
 

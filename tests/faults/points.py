@@ -49,6 +49,7 @@ PATHS = (
             "reading",
             "refresh",
             "retire",
+            "returning",
             "rewrap",
             "sharing",
             "token_claims",

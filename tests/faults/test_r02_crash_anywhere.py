@@ -70,31 +70,31 @@ NEVER = {
     "service/store/credentials.py: replace_data_key: await connection.execute": "no data key is tampered with here",
     **dict.fromkeys(
         (
-            "service/oauth/flow.py: Flow._note_bad_callback: enter self._pool.acquire",
-            "service/oauth/flow.py: Flow._note_bad_callback: exit self._pool.acquire",
-            "service/oauth/flow.py: Flow._note_bad_callback: await audit",
-            "service/oauth/flow.py: Flow._read: await self._note_bad_callback",
+            "service/oauth/returning.py: Returning._note_bad_callback: enter self._pool.acquire",
+            "service/oauth/returning.py: Returning._note_bad_callback: exit self._pool.acquire",
+            "service/oauth/returning.py: Returning._note_bad_callback: await audit",
+            "service/oauth/returning.py: Returning._read: await self._note_bad_callback",
         ),
         "no browser of a lane sends what is no answer; a row of the audit is all that it leaves",
     ),
-    "service/oauth/flow.py: Flow._go: await self._refuse": "Intuit takes no pushed request (RFC 9126)",
-    **{
-        f"service/oauth/flow.py: Flow.{point}": "Intuit answers by a redirect, not by a form"
-        for point in (
-            "carried: await _refused",
-            "carried: await arrive",
-            "carried: await attempts.attempt",
-            "carried: await self._answered",
-            "carried: enter self._pool.acquire",
-            "carried: exit self._pool.acquire",
-            "posted: await _refused",
-            "posted: await attempts.attempt_of_state",
-            "posted: await carry",
-            "posted: await self._read",
-            "posted: enter self._pool.acquire",
-            "posted: exit self._pool.acquire",
-        )
-    },
+    **dict.fromkeys(
+        (
+            "service/oauth/returning.py: Returning.posted: await self._read",
+            "service/oauth/returning.py: Returning.posted: enter self._pool.acquire",
+            "service/oauth/returning.py: Returning.posted: exit self._pool.acquire",
+            "service/oauth/returning.py: Returning.posted: await attempts.attempt_of_state",
+            "service/oauth/returning.py: Returning.posted: await carry",
+            "service/oauth/returning.py: Returning.posted: await _refused",
+            "service/oauth/returning.py: Returning.carried: enter self._pool.acquire",
+            "service/oauth/returning.py: Returning.carried: exit self._pool.acquire",
+            "service/oauth/returning.py: Returning.carried: await attempts.attempt",
+            "service/oauth/returning.py: Returning.carried: await arrive",
+            "service/oauth/returning.py: Returning.carried: await _refused",
+            "service/oauth/returning.py: Returning.carried: await self._answered",
+        ),
+        "Intuit answers in the address; a form is only brought to its browser, and changes nothing on the way",
+    ),
+    "service/oauth/flow.py: Flow._go: await self._refuse": "Intuit takes no pushed requests, so it refuses none",
     **{
         f"service/oauth/importing.py: {point}": "of `regrant import`, a process of its own that is run again"
         for point in (

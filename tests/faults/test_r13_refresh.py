@@ -9,11 +9,18 @@ from tests.faults.scenarios.r13_refresh import refreshes_under_kills
 pytestmark = pytest.mark.slow
 
 
-async def test_r13_p20_with_a_replay_grace_no_kill_costs_a_grant(
+async def test_r13_p20_p27_with_a_replay_grace_no_kill_costs_a_grant_that_two_live_on_neither(
     database: str, kafka_bootstrap: str, topic_prefix: str
 ) -> None:
     told = await refreshes_under_kills(
-        database, kafka_bootstrap, topic_prefix, seed=13, refreshes=500, grace=timedelta(minutes=30), say=print
+        database,
+        kafka_bootstrap,
+        topic_prefix,
+        seed=13,
+        refreshes=500,
+        shared=4,
+        grace=timedelta(minutes=30),
+        say=print,
     )
     assert (told.lost, told.wrong) == ([], [])
     assert told.refreshes >= 500 and told.kills >= 3

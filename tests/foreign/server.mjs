@@ -7,7 +7,7 @@ import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Provider } from 'oidc-provider';
 
 const settings = JSON.parse(process.env.REGRANT_FOREIGN);
-const issuer = `http://127.0.0.1:${settings.port}`;
+const issuer = `http://localhost:${settings.port}`; // another site than 127.0.0.1, to a browser
 const journal = { refreshed: 0, issued: 0, presented: {}, authorized: [], pushed: 0, revoked: 0 };
 const issued = new Set();
 const scope = 'openid profile email offline_access';
@@ -75,7 +75,7 @@ async function granted(accountId, clientId) {
 async function signIn(ctx) {
   if (ctx.method === 'GET') {
     ctx.type = 'html';
-    ctx.body = '<form method="post"><input name="account"><input name="consent" type="checkbox"></form>';
+    ctx.body = '<form method="post"><input name="account"><input name="consent" type="checkbox"><button>Go on</button></form>';
     return;
   }
   const said = await body(ctx);

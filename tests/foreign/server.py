@@ -100,7 +100,7 @@ class ForeignServer:
 async def foreign_server(
     supervisor: Supervisor, redirect_uris: Iterable[str], **more: object
 ) -> AsyncIterator[ForeignServer]:
-    """Starts one on a free port of the loopback address; it ends with the block, and with us."""
+    """Starts one on a free port of the loopback address, as `localhost`; it ends with the block, and with us."""
     folder = supervisor.folder / f"foreign-{secrets.token_hex(4)}"
     folder.mkdir()
     (folder / "node_modules").symlink_to(node_modules(), target_is_directory=True)
@@ -122,7 +122,7 @@ async def foreign_server(
                     raise ChildFailed(f"the foreign server: {tail(log)}")
                 await asyncio.sleep(0.02)
         async with aiohttp.ClientSession() as session:
-            url = f"http://127.0.0.1:{settings['port']}"
+            url = f"http://localhost:{settings['port']}"
             yield ForeignServer(url, str(settings["client_id"]), str(settings["client_secret"]), session)
     finally:
         supervisor.kill(child)

@@ -1,7 +1,8 @@
 """The packages of the foreign server, from npm: installed once, as they are pinned, in the user's cache folder.
 
 Node itself comes with a wheel, so nothing of the machine is needed. Two processes that install at once don't disturb
-each other, and nothing that was installed in part is ever used.
+each other, and nothing that was installed in part is ever used. For newer ones: change `package.json` and run
+`npm install --package-lock-only` in this folder.
 """
 
 import fcntl

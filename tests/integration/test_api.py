@@ -1,10 +1,12 @@
 """The host's API over real HTTP, on a real database: who may do what, and what a caller is told when it may not."""
 
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from urllib.parse import unquote
+from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import ClientResponse
@@ -153,6 +155,27 @@ async def test_s38_another_tenants_ids_are_unknown_on_every_route(host: Host, lo
     answer = await host.call(route.method, path, bodies.get(route.name), tenant="stranger")
     unknown = {ProblemCode.UNKNOWN_CONNECTOR.value, ProblemCode.UNKNOWN_ATTEMPT.value}
     assert (answer.status, (await answer.json(content_type=None))["code"] in unknown) == (404, True)
+
+
+async def test_s27_ids_are_random_and_no_number_of_our_rows_is_shown(host: Host, loop: Loop) -> None:
+    far, shown = "77122", []
+    for row in await loop.pool.fetch("select sequencename from pg_sequences"):
+        await loop.pool.execute(f"alter sequence {row['sequencename']} restart with {far}0000001")
+    id_ = await host.registered()
+    attempts = []
+    for _ in range(2):
+        answer = await host.call("POST", f"/v1/connectors/{id_}/attempts", {"person": {"id": "u", "name": "U"}})
+        shown.append(answer)
+        attempts.append(UUID((await answer.json())["attempt_id"]))
+    assert [attempt.version for attempt in attempts] == [4, 4]
+    assert attempts[0].int >> 64 != attempts[1].int >> 64
+    for path in ("", f"/{id_}", f"/{id_}/history", f"/{id_}/history?limit=1"):
+        shown.append(await host.call("GET", f"/v1/connectors{path}"))
+    shown.append(await host.call("GET", f"/v1/attempts/{attempts[1]}"))
+    cursor = shown[-2].headers["Link"].partition("cursor=")[2].partition(">")[0]
+    said = [await answer.text() + str(dict(answer.headers)) for answer in shown]
+    assert not any(far in text for text in [*said, base64.urlsafe_b64decode(unquote(cursor)).decode()])
+    assert await loop.pool.fetchval("select min(id) from connector") >= int(f"{far}0000001")
 
 
 async def test_s24_a_version_that_is_asked_for_tells_no_unknown_connector_from_another_tenants(host: Host) -> None:

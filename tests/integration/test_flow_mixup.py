@@ -114,6 +114,7 @@ PROTECTED = {
     "scope": "everything",
     "request": "mine",
     "request_uri": "https://evil.example",
+    "response_mode": "fragment",
 }
 
 

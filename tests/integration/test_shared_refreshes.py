@@ -17,8 +17,9 @@ from schemas.reasons import Reason
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_INC
 from service.oauth.refresh import Denied, NoToken
 from service.oauth.tokens import RefusedToken
+from service.store import probes
 from tests.integration.test_tokens import another_replica, is_taken, token_requests
-from tests.loop import TENANT, Loop, eventually, running_loop
+from tests.loop import QUICKBOOKS, TENANT, Loop, eventually, running_loop
 from tests.sharing import (
     MINUTE,
     belongs,
@@ -74,6 +75,18 @@ async def test_p27_p05_a_dead_grant_is_told_to_all_of_them_and_nobody_calls_agai
         assert [row["trigger"] for row in await log_of(loop, id_)][-1] == "refresh_rejected"
         assert isinstance(await fresh(loop.service, id_), Denied)
     assert token_requests(loop) == before + 1
+
+
+async def test_p27_p23_a_hint_has_a_grant_probed_once_however_many_hold_it(loop: Loop) -> None:
+    await repaired(loop, "a", "b")
+    await connected(loop, "alone")
+    async with loop.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        assert await probes.want(connection, QUICKBOOKS, DRIVEWELL_INC, MINUTE)
+        asked = await connection.fetchval("select count(*) from job where kind = 'probe'")
+        await transaction.rollback()
+    assert asked == 2, "of the grant that two hold, and of the other one"
 
 
 async def test_p27_a_broken_seal_fails_one_and_holds_up_none_of_the_others(loop: Loop) -> None:

@@ -1,6 +1,7 @@
 """Importing grants that a host has already: sealed on arrival, proved before they count, the host's if refused."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +19,10 @@ from service.demo.simulator.grants import IssuedTokens, RevokeScope
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_CANADA, DRIVEWELL_INC, OLIVIA
 from service.demo.simulator.world import ACCOUNTING
 from service.oauth.importing import import_lines
+from tests.faults.scenarios.s36_rewrap import command_environment
 from tests.integration.test_api import Host, problem
 from tests.integration.test_tokens import good, is_taken, token_requests
-from tests.loop import Loop, eventually, running_loop
+from tests.loop import QUICKBOOKS, Loop, eventually, running_loop
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def had(loop: Loop, realm: str) -> IssuedTokens:
     return loop.simulator.world.grant_without_pages(OLIVIA, realm, frozenset({ACCOUNTING}))
 
 
-def line(id_: str, tokens: IssuedTokens, realm: str, **more: Any) -> str:
+def line(id_: str, tokens: IssuedTokens, realm: str, **more: Any) -> bytes:
     said = {
         "tenant_id": "drivewell",
         "connector_id": id_,
@@ -44,7 +46,7 @@ def line(id_: str, tokens: IssuedTokens, realm: str, **more: Any) -> str:
         "account_id": realm,
         **more,
     }
-    return orjson.dumps(said).decode()
+    return orjson.dumps(said)
 
 
 def with_access(tokens: IssuedTokens) -> dict[str, str]:
@@ -61,13 +63,13 @@ async def test_lines_are_imported_each_or_refused_with_what_is_wrong(loop: Loop)
         [
             line("with", inc, DRIVEWELL_INC, **with_access(inc)),
             line("without", canada, DRIVEWELL_CANADA),
-            "",
+            b"",
             line("elsewhere", acme, DRIVEWELL_INC, **with_access(acme)),
             line("dead", acme, ACME_LTD, refresh_token="RT1-nobodys"),
             line("short", acme, ACME_LTD, refresh_token=""),
             line("unknown", acme, ACME_LTD, provider="nobody"),
             line("odd", acme, ACME_LTD, surprise="SECRET-1"),
-            "{",
+            b"{",
         ],
         said.append,
     )
@@ -104,6 +106,62 @@ async def test_the_command_imports_beside_the_running_service(loop: Loop) -> Non
     assert sorted(said)[:2] == ["line 1: imported"] * 2
     token = await good(loop.token(ConnectorId("books")))
     assert (token.generation, is_taken(loop, token)) == (2, True)
+
+
+async def test_the_command_says_how_each_line_ended_and_can_be_given_the_file_again(loop: Loop, tmp_path: Path) -> None:
+    """A real process: what it says holds no secret, and the second time uses no token."""
+    inc, canada = had(loop, DRIVEWELL_INC), had(loop, DRIVEWELL_CANADA)
+    lines = [
+        line("with", inc, DRIVEWELL_INC, **with_access(inc)),
+        line("without", canada, DRIVEWELL_CANADA),
+        line("dead", inc, DRIVEWELL_INC, refresh_token=f"{inc.refresh_token}-not"),
+        b"{" + inc.refresh_token.encode(),
+        b"\xff" + inc.refresh_token.encode() + b"\xe2\x80\xa8",
+        line("odd", inc, DRIVEWELL_INC, refresh_token=f"{inc.refresh_token}\u2028"),
+    ]
+    file = tmp_path / "grants.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    code, said = await _command(loop, "import", str(file))
+    assert code == 1, said
+    wrong = ["line 3: refused: dead: grant_revoked", "line 4: refused:  json_invalid", "line 5: refused:  json_invalid"]
+    wrong.append("line 6: refused: refresh_token value_error")
+    assert _lines_of(said) == ["line 1: imported", "line 2: imported", *wrong]
+    before = token_requests(loop)
+    file.write_bytes(b"\n".join(lines[:2]))
+    code, again = await _command(loop, "import", str(file))
+    assert (code, _lines_of(again)) == (0, ["line 1: there already", "line 2: there already"])
+    assert token_requests(loop) == before
+    for secret in (inc.refresh_token, inc.access_token, canada.refresh_token):
+        assert secret not in said + again
+    for id_ in ("with", "without"):
+        assert (await good(loop.token(ConnectorId(id_)))).generation == 1
+    code, said = await _command(loop, "import", str(tmp_path / "nothing"))
+    assert code == 2 and "does not exist" in said
+
+
+async def _command(loop: Loop, *words: str) -> tuple[int | None, str]:
+    settings = loop.service.settings
+    provider = settings.providers[QUICKBOOKS]
+    told = {
+        "CLIENT_ID": provider.client_id,
+        "CLIENT_SECRET": provider.client_secret.reveal(),
+        "HOSTS": orjson.dumps(provider.hosts).decode(),
+        "ALLOW_LOOPBACK_HTTP": "true",
+    }
+    environ = command_environment(settings)
+    environ |= {f"REGRANT_PROVIDERS__QUICKBOOKS_ONLINE__{name}": value for name, value in told.items()}
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "service.cli", *words),
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(child.communicate(), 60)
+    return child.returncode, said.decode()
+
+
+def _lines_of(said: str) -> list[str]:
+    return sorted(text for text in said.splitlines() if text.startswith("line "))
 
 
 async def test_a_refused_import_is_shredded_and_stays_the_hosts(loop: Loop) -> None:

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ALL = sorted(DESCRIPTIONS)
 PROBED = [id_ for id_ in ALL if DESCRIPTIONS[id_].admin.probe is not None]
 ENFORCING = [id_ for id_ in ALL if DESCRIPTIONS[id_].admin.enforced_by_provider]
+NAMED = [id_ for id_ in ALL if DESCRIPTIONS[id_].authorization_response_iss_parameter_supported]
 every_provider = pytest.mark.parametrize("stage", ALL, indirect=True)
 
 
@@ -112,6 +113,24 @@ async def test_s15_a_callback_with_another_shop_than_was_signed_sends_no_code_an
         async with person.session.get(forged, allow_redirects=False) as answer:
             assert answer.status == 400
     assert (await stage.credential(), stage.exchanges) == (before, asked)
+
+
+@pytest.mark.parametrize("iss", [None, "https://evil.example", ""], ids=["missing", "another", "empty"])
+@pytest.mark.parametrize("consent", [True, False], ids=["code", "error"])
+@pytest.mark.parametrize("stage", NAMED, indirect=True)
+async def test_s12_a_callback_without_its_issuers_name_does_nothing(
+    stage: Stage, consent: bool, iss: str | None
+) -> None:
+    before, asked = await stage.credential(), stage.exchanges
+    async with stage.person() as person:
+        callback = await stage.go(person, consent=consent)
+        assert callback.query["iss"]
+        forged = callback.without_query_params("iss") if iss is None else callback.update_query(iss=iss)
+        async with person.session.get(forged, allow_redirects=False) as answer:
+            assert answer.status == 400
+        assert (await stage.credential(), stage.exchanges) == (before, asked)
+        came = await person.wait(await person.look(await stage.come_back(person, callback)), 20)
+    assert came.name == ("connected" if consent else "ended access_denied"), "the right one counts all the same"
 
 
 @every_provider

@@ -64,9 +64,9 @@ async def authorize(request: web.Request) -> web.Response:
         return _not_connected(world, f"The {missing} query parameter is missing.")
     scopes = frozenset(asked.get("scope", "").replace(state.play.separator if state.play else " ", " ").split())
     if not scopes or not scopes <= (state.play.scopes if state.play else SCOPES):
-        return _redirect(redirect_uri, error="invalid_scope", state=asked["state"])
+        return _back(state, redirect_uri, error="invalid_scope", state=asked["state"])
     if "code_challenge" in asked and asked.get("code_challenge_method") != "S256":
-        return _redirect(redirect_uri, error="invalid_request", state=asked["state"])
+        return _back(state, redirect_uri, error="invalid_request", state=asked["state"])
     visit = state.visits.begin(
         AuthorizationRequest(
             redirect_uri=redirect_uri,
@@ -112,9 +112,8 @@ async def submit(request: web.Request) -> web.Response:
         visit.step, visit.email, visit.realm = Step.EMAIL, "", ""
     elif form.get("action") == "cancel" and visit.step in (Step.COMPANY, Step.CONSENT):
         visit.step = Step.DONE
-        refused = {"error": "access_denied", "state": visit.request.state}
-        play = request.app[STATE].play
-        return _redirect(visit.request.redirect_uri, **(play.signed(world, refused) if play else refused))
+        asked = visit.request
+        return _back(request.app[STATE], asked.redirect_uri, error="access_denied", state=asked.state)
     elif visit.step is Step.CONSENT:
         return _connect(request.app[STATE], visit)
     else:
@@ -186,10 +185,7 @@ def _connect(state: State, visit: Visit) -> web.Response:
         nonce=asked.nonce,
         realm_claim=asked.realm_claim,
     )
-    answer = {"code": code, "state": asked.state}
-    if state.play:
-        return _redirect(asked.redirect_uri, **state.play.callback(world, answer, visit.realm))
-    return _redirect(asked.redirect_uri, **answer, realmId=visit.realm)
+    return _back(state, asked.redirect_uri, visit.realm, code=code, state=asked.state)
 
 
 async def userinfo(request: web.Request) -> web.Response:
@@ -244,8 +240,13 @@ def _to_page(visit: Visit) -> web.Response:
     return web.Response(status=303, headers={"Location": f"/sign-in/{visit.id}", "Cache-Control": "no-store"})
 
 
-def _redirect(redirect_uri: str, **parameters: str) -> web.Response:
-    target = URL(redirect_uri).update_query(parameters)
+def _back(at: State, redirect_uri: str, realm: str | None = None, /, **answer: str) -> web.Response:
+    """To the client, with what its request came to."""
+    if at.play:
+        answer = at.play.redirect(at.addresses, at.world, answer, realm)
+    elif realm is not None:
+        answer["realmId"] = realm
+    target = URL(redirect_uri).update_query(answer)
     return web.Response(status=303, headers={"Location": str(target), "Cache-Control": "no-store"})
 
 

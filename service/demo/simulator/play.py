@@ -147,13 +147,17 @@ class Play:
         wanted = self.description.authorization_parameters
         return next((name for name, value in wanted.items() if asked.get(name) != value), None)
 
-    def callback(self, world: World, answer: dict[str, str], account: str) -> dict[str, str]:
-        """The redirect's parameters, with the claimed account where there is such."""
+    def redirect(self, at: Addresses, world: World, answer: dict[str, str], account: str | None) -> dict[str, str]:
+        """The redirect's parameters: with the claimed account, the issuer and a signature, where there are such."""
+        told = dict(answer)
         name = self.description.identity.callback_parameter
-        return self.signed(world, answer if name is None else {**answer, name: account})
+        if account is not None and name is not None:
+            told[name] = account
+        if self.description.authorization_response_iss_parameter_supported:
+            told["iss"] = self.issuer(at, world.client, {})
+        return self._signed(world, told)
 
-    def signed(self, world: World, answer: dict[str, str]) -> dict[str, str]:
-        """The redirect's parameters, with the provider's signature where it has one."""
+    def _signed(self, world: World, answer: dict[str, str]) -> dict[str, str]:
         name = self.description.identity.callback_hmac
         if name is None:
             return answer

@@ -1,8 +1,8 @@
 """R13, P20: refresh tokens that work once, a provider that kills a grant for a reused one, replicas that are killed.
 
-The grants are imported, each of a company of its own. Every access token is made old again and again, workers ask all
-replicas for it at once, and a replica is killed at a random moment, and started again. The provider counts what comes:
-the simulator here, and a server that we didn't write in `tests/foreign/test_r13_foreign.py`.
+The grants are imported, each of a company of its own; some live in two connectors. Every access token is made old
+again and again, workers ask all replicas for it at once, and a replica is killed at a random moment, and started again.
+The provider counts what comes: the simulator here, and one that isn't ours in `tests/foreign/test_r13_foreign.py`.
 """
 
 import asyncio
@@ -20,9 +20,12 @@ from typing import Protocol, TypeAlias
 import aiohttp
 import asyncpg
 
+from schemas import channels
+from schemas.reasons import Reason
 from service.demo.client import Regrant
 from service.demo.deployment import QUICKBOOKS, Deployment
 from service.demo.embedded.child import Supervisor
+from service.demo.events import HostEvents
 from service.demo.simulator import Simulator
 from service.demo.simulator.grants import IssuedTokens
 from service.demo.simulator.seed import OLIVIA
@@ -120,8 +123,9 @@ class Simulated:
 
     async def grant(self, number: int) -> tuple[str, str]:
         world, realm = self.simulator.world, f"77{number:06}"
-        world.add_company(realm, f"Company {number}")
-        world.set_role(OLIVIA, realm, Role.MASTER_ADMIN)
+        if realm not in world.companies:
+            world.add_company(realm, f"Company {number}")
+            world.set_role(OLIVIA, realm, Role.MASTER_ADMIN)
         tokens = world.grant_without_pages(OLIVIA, realm, frozenset({ACCOUNTING}))
         assert tokens.refresh_token is not None
         return realm, tokens.refresh_token
@@ -168,12 +172,31 @@ class _Run:
     def done(self) -> bool:
         return self.told.refreshes >= self.wanted or len(self.told.lost) == len(self.ids) > 0
 
-    async def import_all(self, connectors: int) -> None:
-        """Grants of as many companies, brought by the host."""
-        await asyncio.gather(*(self._import(number) for number in range(connectors)))
+    async def import_all(self, companies: int, shared: int) -> None:
+        """Grants of as many companies, brought by the host. The first `shared` of them live in two connectors each."""
+        await asyncio.gather(*(self._begin(number, number < shared) for number in range(companies)))
 
-    async def _import(self, number: int) -> None:
-        id_, host = f"c{number:03}", self.host(self.processes[0])
+    async def _begin(self, number: int, shared: bool) -> None:
+        id_, twin = f"c{number:03}", f"c{number:03}-twin"
+        await self._import(number, id_)
+        if not shared:
+            return
+        await self._import(number, twin)
+        failed = {"reason": Reason.TOKEN_REFUSED, "generation": 1}
+        async with HostEvents(self.fleet.bootstrap, self.fleet.prefix) as events:
+            await events.say(channels.SYNC_EVENTS, channels.SYNC_FAILED, twin, failed)
+        await self._is(twin, "failed", 1)
+        await self._import(number, id_)  # another grant, which repairs the twin
+        await self._is(twin, "syncing", 2)
+
+    async def _is(self, id_: str, state: str, generation: int) -> None:
+        so = "select state::text = $2 and generation = $3 from connector where connector_id = $1"
+        async with asyncio.timeout(PATIENCE_S):
+            while not await self.database.fetchval(so, id_, state, generation):
+                await asyncio.sleep(0.05)
+
+    async def _import(self, number: int, id_: str) -> None:
+        host = self.host(self.processes[0])
         account, refresh_token = await self.issuer.grant(number)
         registered = {"connector_id": id_, "provider": self.issuer.provider, "name": f"Company {number}"}
         await host.post("/v1/connectors", registered)
@@ -183,7 +206,8 @@ class _Run:
             while (told := await host.get(f"/v1/attempts/{attempt['attempt_id']}"))["status"] == "open":
                 await asyncio.sleep(0.1)
         assert told["reason"] == "connected", told
-        self.ids.append(id_)
+        if id_ not in self.ids:
+            self.ids.append(id_)
 
     async def keep_old(self, id_: str) -> None:
         """One connector's workers: whenever its token is old, they ask everywhere at once."""
@@ -251,10 +275,14 @@ async def refreshes_under_kills(
     refreshes: int,
     replicas: int = 2,
     connectors: int = 10,
+    shared: int = 0,
     grace: timedelta,
     say: Say = nothing,
 ) -> Refreshes:
-    """So many refreshes, while replicas are killed; the former refresh token is taken for the length of the grace."""
+    """So many refreshes, while replicas are killed; the former refresh token is taken for the length of the grace.
+
+    `shared` of the grants live in two of the connectors each.
+    """
 
     @asynccontextmanager
     async def simulated(supervisor: Supervisor) -> AsyncIterator[Issuer]:
@@ -281,6 +309,7 @@ async def refreshes_under_kills(
         refreshes=refreshes,
         replicas=replicas,
         connectors=connectors,
+        shared=shared,
         say=say,
     )
 
@@ -295,12 +324,13 @@ async def refreshes_of(
     refreshes: int,
     replicas: int = 2,
     connectors: int = 10,
+    shared: int = 0,
     say: Say = nothing,
 ) -> Refreshes:
     """So many refreshes at whatever provider `issuing` starts, while replicas are killed."""
     told = Refreshes()
     async with _running(issuing, dsn, bootstrap, prefix, seed, told, refreshes, replicas) as run:
-        await run.import_all(connectors)
+        await run.import_all(connectors - shared, shared)
         await run.issuer.begin(told)
         async with asyncio.TaskGroup() as tasks:
             for id_ in run.ids:
