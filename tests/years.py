@@ -28,11 +28,12 @@ from service.oauth.description import ProviderConfig, load_descriptions
 from service.oauth.description_file import Lifetimes
 from service.oauth.grant import Grant
 from service.oauth.verify import lifetimes_of, refreshed_lifetimes_of
-from service.store import credentials, due, tokens
+from service.store import credentials, due, refreshes
 from service.store.credentials import DataKey
 from service.store.migrate import migrate
 from service.store.pool import Pool, open_pool
 from service.store.postgres import PostgresStore
+from service.store.refreshes import Resealed
 from statemachine import Rules
 from statemachine.connector import Account
 from statemachine.inputs import GrantReceived, Input, RefreshRejected, Register, StartReauth, SyncSucceeded, Verified
@@ -390,10 +391,10 @@ class _Play:
             record = await connection.fetchrow(CURRENT, life.id)
             assert record is not None and record["connector_state"] == State.HEALTHY, (life.id, now)
             row = credentials.known(record)
-            lease = await tokens.lease_refresh(connection, row, timedelta(seconds=20), ())
+            lease = await refreshes.lease_refresh(connection, row, timedelta(seconds=20), ())
             assert lease is not None
             left = refreshed_lifetimes_of(life.granted(self.rng, now), life.config)
-            assert await tokens.keep_refreshed(connection, row, lease.token, b"", b"", left)
+            assert await refreshes.keep_refreshed(connection, lease.token, [Resealed(row, b"", b"")], left)
         self.seen.refreshes += 1
         life.was_refreshed(now, self.rng)
 

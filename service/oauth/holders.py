@@ -11,7 +11,7 @@ from service.engine.submission import Door
 from service.oauth.keeper import Keeper, found_broken, owner_of
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import Pool
-from service.store.tokens import Resealed
+from service.store.refreshes import Resealed
 from service.vault.keys import SealBroken
 
 

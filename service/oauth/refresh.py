@@ -32,10 +32,10 @@ from service.oauth.holders import Holder, Holders
 from service.oauth.keeper import Access, Keeper, found_broken, owner_of
 from service.oauth.outbound import Outbound
 from service.oauth.verify import refreshed_lifetimes_of
-from service.store import credentials, tokens
+from service.store import credentials, refreshes
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import TRANSIENT, Connection, Pool
-from service.store.tokens import RefreshLease
+from service.store.refreshes import RefreshLease
 from service.vault.keys import NoKey, SealBroken
 from statemachine.inputs import RefreshRejected
 
@@ -139,7 +139,7 @@ class Refresher:
             return
         try:
             async with self._pool.acquire() as connection:
-                due = await tokens.take_due(connection, room, ENDED)
+                due = await refreshes.take_due(connection, room, ENDED)
         except TRANSIENT as error:
             log.warning("refreshes_wait", error=type(error).__name__)
             return
@@ -169,10 +169,10 @@ class Refresher:
                 if (pause := self._circuits[row.provider].pause()) is not None:
                     return Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, pause)
                 async with self._pool.acquire() as connection:
-                    lease = await tokens.lease_refresh(connection, row, REFRESH_LEASE, ENDED)
-                    if lease is None and not await tokens.unchanged(connection, row, ENDED):
+                    lease = await refreshes.lease_refresh(connection, row, REFRESH_LEASE, ENDED)
+                    if lease is None and not await refreshes.unchanged(connection, row, ENDED):
                         return None
-                    left_behind = lease is None and await tokens.left_behind(connection, row)
+                    left_behind = lease is None and await refreshes.left_behind(connection, row)
                 if left_behind:
                     return await self.broken(row, SealBroken(f"{row.connector} missed a rotation of its grant"))
                 if lease is not None:
@@ -193,7 +193,7 @@ class Refresher:
         finally:
             try:
                 async with self._pool.acquire() as connection:
-                    await tokens.release_refresh(connection, row, lease.token)
+                    await refreshes.release_refresh(connection, row, lease.token)
             except TRANSIENT as error:
                 log.warning("refresh_left_to_its_lease", connector=row.connector, error=type(error).__name__)
 
@@ -285,7 +285,7 @@ class Refresher:
                     log.info("refreshed", connector=row.connector, rotation=row.rotation + 1, window_ms=window_ms)
                     return
                 async with self._pool.acquire() as connection:
-                    rows = await tokens.holders(connection, row, lease.token)
+                    rows = await refreshes.holders(connection, row, lease.token)
                 # A former holder of the lease has stored what it got, or one more credential holds the grant by now.
                 holders = await self._holders.usable(rows)
             except _PASSES as error:
@@ -305,13 +305,15 @@ class Refresher:
         if not sealed:
             return False
         async with self._pool.acquire() as connection:
-            return await tokens.keep_refreshed(connection, lease.token, sealed, refreshed_lifetimes_of(grant, config))
+            return await refreshes.keep_refreshed(
+                connection, lease.token, sealed, refreshed_lifetimes_of(grant, config)
+            )
 
     async def _settled(self, row: CredentialRow) -> None:
         """Waits for a former holder of the lease, which may just be storing what made the provider refuse us."""
         for _ in range(int(REFRESH_LEASE / 4 / timedelta(seconds=POLL_S))):
             async with self._pool.acquire() as connection:
-                if not await tokens.unchanged(connection, row, ()):
+                if not await refreshes.unchanged(connection, row, ()):
                     return
             await asyncio.sleep(POLL_S)
 
@@ -325,7 +327,7 @@ class Refresher:
     ) -> Denied | None:
         """The credential can't be used, unless somebody has rotated or replaced it since, or is just at it (S32)."""
         async with self._pool.acquire() as connection:
-            if not await tokens.may_judge(connection, row, lease.token):
+            if not await refreshes.may_judge(connection, row, lease.token):
                 return None
         receipt, *_ = await asyncio.gather(
             self._tell_rejected(row, reason, actor, evidence),

@@ -41,6 +41,7 @@ from credential k join connector c on c.id = k.connector left join data_key d on
 """
 # A grant that is shared is several connectors' credential, of the one attempt that brought it: both are named.
 CANDIDATE = f"{FIELDS} where k.connector = $1 and k.attempt_id = $2 and k.status = 'candidate'"
+CURRENT = f"{FIELDS} where k.connector = $1 and k.status = 'current'"
 RETIRING = f"{FIELDS} where k.connector = $1 and k.attempt_id = $2 and k.status = 'retiring'"
 
 # Kept only while the job's lease holds: a zombie's grant is dropped.
@@ -191,6 +192,10 @@ async def give_up_data_key(connection: Connection, pk: int) -> None:
 
 async def candidate(connection: Connection, pk: int, attempt: AttemptId) -> CredentialRow | None:
     return _row(await connection.fetchrow(CANDIDATE, pk, attempt))
+
+
+async def current(connection: Connection, pk: int) -> CredentialRow | None:
+    return _row(await connection.fetchrow(CURRENT, pk))
 
 
 async def retiring(connection: Connection, pk: int, attempt: AttemptId) -> CredentialRow | None:

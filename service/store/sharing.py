@@ -1,7 +1,7 @@
 """Copies of a grant: what a sign-in brought becomes the candidate of another connector, which it repairs, too.
 
 A copy is a credential of its own, sealed under its connector's data key. What it has in common with the others that
-hold the grant is the grant's id and the rotation: they are refreshed together (`tokens.py`).
+hold the grant is the grant's id and the rotation: they are refreshed together (`refreshes.py`).
 """
 
 from collections.abc import Sequence

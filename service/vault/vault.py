@@ -1,5 +1,6 @@
 """The vault: seals and opens with data keys that only its key source can unwrap."""
 
+import secrets
 import time
 from collections import OrderedDict
 
@@ -28,7 +29,7 @@ class Vault:
 
     async def new_data_key(self) -> WrappedKey:
         """A new data key, wrapped by the current key-encryption key, to be stored with its connector."""
-        number, made = await self.source.wrap(AESGCM.generate_key(DATA_KEY_BYTES * 8))
+        number, made = await self.source.wrap(secrets.token_bytes(DATA_KEY_BYTES))
         return wrapped(number, made)
 
     async def check(self, key: WrappedKey) -> None:

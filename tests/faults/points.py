@@ -30,6 +30,7 @@ PATHS = (
             "partitions",
             "postgres",
             "probes",
+            "refreshes",
             "sharing",
             "tokens",
             "write",

@@ -16,7 +16,7 @@ NEVER = {
         f"service/oauth/refresh.py: Refresher.{point}": why
         for why, points in {
             "a lane has one replica": (
-                "_store: await tokens.holders",
+                "_store: await refreshes.holders",
                 "_store: await self._holders.usable",
                 "_store: enter self._pool.acquire",
                 "_store: exit self._pool.acquire",
@@ -42,7 +42,7 @@ NEVER = {
     "service/oauth/tokens.py: Tokens._access_token: exit self._pool.acquire": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: await self._keeper.stored_key": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: await self._keeper.open (2)": "no row is tampered with here",
-    "service/store/tokens.py: holders: await connection.fetch": "a lane has one replica",
+    "service/store/refreshes.py: holders: await connection.fetch": "a lane has one replica",
     "service/oauth/holders.py: Holders.usable: await found_broken": "no row is tampered with here",
     "service/oauth/holders.py: Holders.resealed: await found_broken": "no row is tampered with here",
     "service/oauth/sharing.py: Sharer._copied: await found_broken": "no row is tampered with here",

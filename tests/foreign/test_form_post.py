@@ -170,3 +170,4 @@ async def test_s21_no_answer_is_kept_by_a_browser_or_told_to_others(stage: Stage
     posted = await stage.posted(came)
     for answer in (posted, await browser.get(posted.location)):
         assert (answer.headers["Cache-Control"], answer.headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+    await eventually(lambda: _connected(stage), "the answer counts")

@@ -10,19 +10,21 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.api import AccessToken
+from schemas.api import AccessToken, ImportCredential
 from schemas.ids import ConnectorId
-from schemas.lifecycle import State
+from schemas.lifecycle import Refused, State
 from schemas.problems import ProblemCode
 from service.app import import_credentials, web_app
 from service.demo.simulator.grants import IssuedTokens, RevokeScope
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_CANADA, DRIVEWELL_INC, OLIVIA
 from service.demo.simulator.world import ACCOUNTING
+from service.engine.submission import Trace
 from service.oauth.importing import import_lines
 from tests.faults.scenarios.s36_rewrap import command_environment
 from tests.integration.test_api import Host, problem
 from tests.integration.test_tokens import good, is_taken, token_requests
-from tests.loop import QUICKBOOKS, Loop, eventually, running_loop
+from tests.loop import HOST, QUICKBOOKS, TENANT, Loop, eventually, running_loop
+from tests.sharing import revokes_tokens
 
 
 @pytest.fixture
@@ -225,3 +227,23 @@ async def test_an_access_token_that_is_soon_over_is_refreshed_before_the_checks(
     assert token_requests(loop) == before + 1
     token = await loop.token(ConnectorId("books"))
     assert isinstance(token, AccessToken) and token.access_token != inc.access_token
+
+
+async def test_a_grant_that_is_brought_a_second_time_is_not_revoked_with_its_first_copy(loop: Loop) -> None:
+    """Also where a revocation ends one grant alone: it is the one that now counts."""
+    revokes_tokens(loop)
+    inc = had(loop, DRIVEWELL_INC)
+    await import_lines(loop.service.importer, [line("books", inc, DRIVEWELL_INC, **with_access(inc))], lambda _: None)
+    brought = ImportCredential.model_validate_json(
+        orjson.dumps({"refresh_token": inc.refresh_token, "account_id": DRIVEWELL_INC, **with_access(inc)})
+    )
+    taken = await loop.service.importer.take_in(TENANT, ConnectorId("books"), brought, HOST, Trace())
+    assert not isinstance(taken, Refused)
+
+    async def retired() -> bool:
+        credentials = await loop.pool.fetch("select generation, status from credential")
+        return [(row["generation"], row["status"]) for row in credentials] == [(2, "current")]
+
+    await eventually(retired, "the first copy is shredded")
+    assert loop.simulator.journal.by_endpoint["revoke"] == 0
+    assert is_taken(loop, await good(loop.refreshed(ConnectorId("books"))))

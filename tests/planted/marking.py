@@ -1,7 +1,8 @@
 """Makes secrets recognisable: whatever is minted in this process begins with the marker, and stays as long as it was.
 
 States, verifiers, handoffs, cookies, completion tokens and the simulator's codes and tokens all come from
-`secrets.token_urlsafe`, key-encryption keys from `secrets.token_bytes`. Short values (nonces) are left alone.
+`secrets.token_urlsafe`, key-encryption keys and data keys from `secrets.token_bytes`. Short values (nonces) are left
+alone.
 """
 
 import secrets

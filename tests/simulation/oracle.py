@@ -199,7 +199,7 @@ def _was_off(store: MemoryStore, id_: ConnectorId) -> bool:
     for entry in _transitions(store):
         if entry.connector == id_:
             said = orjson.loads(entry.record)
-            off = said["trigger"] == "disconnect" or (off and said["trigger"] != "verified")
+            off = said["trigger"] == "disconnect" or (off and said["trigger"] not in ("verified", "grant_shared"))
     return off
 
 
@@ -280,9 +280,10 @@ def _place(work: Work) -> tuple[str, int, int]:
 def _decided(said: Submission, before: Connector, now: datetime) -> tuple[Outcome, Connector, Ignored | Refused | None]:
     """What the input does, the door's own questions asked first."""
     input_: Input | ReportedFailure = said.input
-    if not isinstance(input_, Register) and before.version and said.tenant not in (None, before.tenant):
-        return Outcome.REFUSED, before, Refused.UNKNOWN_CONNECTOR
-    if said.if_version is not None and said.if_version != before.version:
+    if before.version and said.tenant not in (None, before.tenant):
+        why = Refused.ID_TAKEN if isinstance(input_, Register) else Refused.UNKNOWN_CONNECTOR
+        return Outcome.REFUSED, before, why
+    if before.version and said.if_version is not None and said.if_version != before.version:
         return Outcome.REFUSED, before, Refused.VERSION_MISMATCH
     if isinstance(input_, Register) and not TwoProviders().knows(input_.provider):
         return Outcome.REFUSED, before, Refused.UNKNOWN_PROVIDER

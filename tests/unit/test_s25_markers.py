@@ -1,5 +1,6 @@
 """The marker hunt finds what it hunts for (S25): in outputs, logs of children, tables, topics and reprs."""
 
+import base64
 import dataclasses
 import importlib
 import pkgutil
@@ -20,6 +21,9 @@ from pydantic import BaseModel
 import schemas
 import service
 import statemachine
+from service.vault.envelope import unwrapped_parts
+from service.vault.keys import FileKeySource, generate_key_file
+from service.vault.vault import Vault
 from tests.markers import DECOY, Hunt, around, leaks, look_into_database, look_into_topics
 from tests.planted.marking import MARKER
 
@@ -73,6 +77,16 @@ def test_s25_what_is_minted_carries_the_marker_and_is_as_long_as_ever() -> None:
     assert leaks(secrets.token_bytes(32)) and len(secrets.token_bytes(32)) == 32
     assert secrets.token_urlsafe(32) != secrets.token_urlsafe(32)
     assert not leaks(secrets.token_bytes(12))
+
+
+async def test_s25_keys_and_data_keys_carry_the_marker_and_what_is_stored_of_them_does_not(tmp_path: Path) -> None:
+    generate_key_file(tmp_path)
+    assert leaks(base64.b64decode((tmp_path / "1.key").read_bytes()))
+    source = FileKeySource(tmp_path)
+    stored = await Vault(source).new_data_key()
+    number, made = unwrapped_parts(stored)
+    assert leaks(await source.unwrap(number, made))
+    assert not leaks(stored)
 
 
 def test_s25_a_hit_is_told_without_the_secret() -> None:
