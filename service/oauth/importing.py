@@ -154,24 +154,25 @@ async def _imported(importer: Importer, text: bytes) -> tuple[bool, str]:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         wrong = sorted({".".join(map(str, one["loc"])) + " " + one["type"] for one in found})
         return True, f"refused: {', '.join(wrong)}"
+    # In the file's order: of two lines for one connector, the first has it.
+    if (why := await importer.register(line)) is not None:
+        return True, f"refused: {line.connector_id}: {why.value}"
     if await importer.is_there(line):
         return False, "there already"
-    why = await _refusal(importer, line)
-    return (False, "imported") if why is None else (True, f"refused: {why}")
+    refusal = await _refusal(importer, line)
+    return (False, "imported") if refusal is None else (True, f"refused: {line.connector_id}: {refusal}")
 
 
 async def _refusal(importer: Importer, line: ImportLine) -> str | None:
-    """Why a line isn't imported; never a value of it."""
+    """Why a line's grant doesn't count; never a value of it."""
     tenant = TenantId(line.tenant_id)
-    if (why := await importer.register(line)) is not None:
-        return f"{line.connector_id}: {why.value}"
     taken = await importer.take_in(tenant, ConnectorId(line.connector_id), line, HOST, Trace())
     if isinstance(taken, Refused):
-        return f"{line.connector_id}: {taken.value}"
+        return taken.value
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
             while (reason := await importer.outcome(tenant, taken)) is None:  # noqa: ASYNC110 - may end elsewhere
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        return f"{line.connector_id}: still being checked, attempt {taken}"
-    return None if reason is Reason.CONNECTED else f"{line.connector_id}: {reason.value}"
+        return f"still being checked, attempt {taken}"
+    return None if reason is Reason.CONNECTED else reason.value

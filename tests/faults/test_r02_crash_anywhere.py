@@ -108,12 +108,18 @@ NEVER = {
             "_refusal: await importer.take_in",
             "_refusal: enter asyncio.timeout",
             "_refusal: exit asyncio.timeout",
-            "import_lines.<locals>.one: await _refusal",
+            "Importer.is_there: await imports.works",
+            "Importer.is_there: enter self._pool.acquire",
+            "Importer.is_there: exit self._pool.acquire",
+            "_imported: await _refusal",
+            "_imported: await importer.is_there",
+            "import_lines.<locals>.one: await _imported",
             "import_lines.<locals>.one: enter some",
             "import_lines.<locals>.one: exit some",
             "import_lines: await asyncio.gather",
         )
     },
+    "service/store/imports.py: works: await connection.fetchval": "of `regrant import`, likewise",
     **{
         f"service/store/data_keys.py: {point}": "of `regrant keys`, a process of its own that is run again"
         for point in (
