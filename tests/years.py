@@ -231,10 +231,11 @@ async def _world(dsn: str) -> AsyncIterator[_World]:
 async def _migrated(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await migrate(connection, shards=SHARDS)
-        end = START + (YEARS + 1) * 366 * DAY
-        for table in ("transition", "note"):  # months are made by the real clock
+        # The first months are made already; the others in one piece.
+        begin, end = (START.replace(day=1) + 100 * DAY).replace(day=1), START + (YEARS + 1) * 366 * DAY
+        for table in ("transition", "note"):
             await connection.execute(
-                f"create table {table}_years partition of {table} for values from ('{START}') to ('{end}')"
+                f"create table {table}_years partition of {table} for values from ('{begin}') to ('{end}')"
             )
 
 

@@ -5,6 +5,7 @@ import asyncio
 from schemas.lifecycle import State
 from service.demo.simulator.seed import OLIVIA
 from service.demo.simulator.world import ACCOUNTING
+from tests.faults.crashes_of_tokens import EXPIRE
 from tests.faults.lane import Books, Lane
 
 
@@ -23,7 +24,7 @@ async def shared(lane: Lane, books: Books) -> None:
     await asyncio.gather(lane.bring_back(other), lane.bring_back(books))
     assert (await lane.row(wide))["state"] == State.FAILED
     slow = lane.simulator.faults.throw("slow", "oauth", endpoint="token", seconds=0.3)
-    await lane.database.execute("update credential set access_expires_at = now()")
+    await lane.database.execute(EXPIRE)
     for token in await asyncio.gather(lane.token(other), lane.token(books)):
         assert token.is_good, token
         known = lane.simulator.world.grants.grant_for_access_token(token.body["access_token"])

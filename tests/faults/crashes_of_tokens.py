@@ -31,17 +31,23 @@ async def refused_at_refresh(lane: Lane, books: Books) -> None:
     """The grant was revoked in QuickBooks, which a refresh finds out that follows one which was interrupted."""
     lane.simulator.world.grants.disconnect(books.realm)
     await _expire(lane)
-    await lane.database.execute(
-        "update credential set refresh_lease = gen_random_uuid(), refresh_until = now() - interval '1 second'"
-    )
+    await lane.database.execute(INTERRUPT)
     answer = await lane.token(books)
     assert answer.code == "no_credential", answer
     await lane.is_in(books, State.FAILED)
     await lane.bring_back(books)
 
 
+# In the order in which the service locks them, when a grant is several connectors'.
+_ALL = "where id in (select id from credential order by id for update)"
+EXPIRE = f"update credential set access_expires_at = now() {_ALL}"
+INTERRUPT = f"""
+update credential set refresh_lease = gen_random_uuid(), refresh_until = now() - interval '1 second' {_ALL}
+"""
+
+
 async def _expire(lane: Lane) -> None:
-    await lane.database.execute("update credential set access_expires_at = now()")
+    await lane.database.execute(EXPIRE)
 
 
 async def refused_by_the_api(lane: Lane, books: Books) -> None:

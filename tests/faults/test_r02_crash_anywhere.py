@@ -94,32 +94,32 @@ NEVER = {
         ),
         "Intuit answers in the address; a form is only brought to its browser, and changes nothing on the way",
     ),
-    "service/store/imports.py: works: await connection.fetchval": "of `regrant import`, likewise",
     "service/oauth/flow.py: Flow._go: await self._refuse": "Intuit takes no pushed requests, so it refuses none",
     **{
         f"service/oauth/importing.py: {point}": "of `regrant import`, a process of its own that is run again"
         for point in (
-            "Importer.is_there: await imports.works",
-            "Importer.is_there: enter self._pool.acquire",
-            "Importer.is_there: exit self._pool.acquire",
             "Importer.outcome: await attempts.attempt_of_tenant",
             "Importer.outcome: enter self._pool.acquire",
             "Importer.outcome: exit self._pool.acquire",
             "Importer.register: await self._engine.submit",
             "_refusal: await asyncio.sleep",
             "_refusal: await importer.outcome",
-            "_imported: await _refusal",
-            "_imported: await importer.is_there",
             "_imported: await importer.register",
             "_refusal: await importer.take_in",
             "_refusal: enter asyncio.timeout",
             "_refusal: exit asyncio.timeout",
+            "Importer.is_there: await imports.works",
+            "Importer.is_there: enter self._pool.acquire",
+            "Importer.is_there: exit self._pool.acquire",
+            "_imported: await _refusal",
+            "_imported: await importer.is_there",
             "import_lines.<locals>.one: await _imported",
             "import_lines.<locals>.one: enter some",
             "import_lines.<locals>.one: exit some",
             "import_lines: await asyncio.gather",
         )
     },
+    "service/store/imports.py: works: await connection.fetchval": "of `regrant import`, likewise",
     **{
         f"service/store/data_keys.py: {point}": "of `regrant keys`, a process of its own that is run again"
         for point in (

@@ -103,11 +103,6 @@ async def test_the_command_imports_beside_the_running_service(loop: Loop) -> Non
     assert await import_credentials(loop.service.settings, lines, said.append) == 1
     assert sorted(said) == ["line 1: imported", "line 2: refused: books: id_taken"]
     assert is_taken(loop, await good(loop.token(ConnectorId("books"))))
-    # Run again, as after a crash amidst it: the same grant takes the place of itself.
-    assert await import_credentials(loop.service.settings, lines, said.append) == 1
-    assert sorted(said)[:2] == ["line 1: imported"] * 2
-    token = await good(loop.token(ConnectorId("books")))
-    assert (token.generation, is_taken(loop, token)) == (2, True)
 
 
 async def test_the_command_says_how_each_line_ended_and_can_be_given_the_file_again(loop: Loop, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ SECRETLY_NAMED = re.compile(
 """Words in the names of what must not be guessed byte by byte. `reveal` gives a secret away, whatever it is called."""
 GUESSABLE = re.compile(r"\brandom\.(choice|choices|getrandbits|randbytes|randint)\b|uuid1\(|uuid\.uuid1")
 ALLOWED = {
-    "service/oauth/retire.py: await self._token(current) == token": "both are a `Secret`, whose `==` takes constant time",
+    "service/oauth/retire.py: await self._token(current) == token": "a `Secret`, whose `==` takes constant time",
     "service/http/api.py: known.request_hash != hashed": "the hash of a caller's own request, to whom it belongs",
     "service/oauth/token_claims.py: c in token.claims": "whether a claim is there",
     "service/oauth/token_claims.py: token.claims.get('nonce') not in (None, nonce)": "the provider's own answer",
