@@ -104,7 +104,7 @@ NEVER = {
             "Importer.register: await self._engine.submit",
             "_refusal: await asyncio.sleep",
             "_refusal: await importer.outcome",
-            "_refusal: await importer.register",
+            "_imported: await importer.register",
             "_refusal: await importer.take_in",
             "_refusal: enter asyncio.timeout",
             "_refusal: exit asyncio.timeout",
