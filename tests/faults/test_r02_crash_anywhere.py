@@ -158,6 +158,7 @@ BY_LUCK = {
 async def test_r02_p07_p08_a_crash_anywhere_is_harmless(postgres_server: str, kafka_bootstrap: str) -> None:
     deaths = await kill_at_every_point(postgres_server, kafka_bootstrap, say=print)
     print(f"{len(deaths.died)} deaths, {deaths.codes} codes, {deaths.interrupted} exchanges interrupted")
+    print(*deaths.wrong, sep="\n")  # whole: an assertion cuts them
     assert deaths.wrong == []
     assert deaths.interrupted > 0, "some died with a code on its way"
     assert deaths.never - set(BY_LUCK) == set(NEVER)
