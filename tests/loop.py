@@ -216,9 +216,9 @@ class Loop:
         await self.state(id_, State.HEALTHY)
         return id_
 
-    async def failed(self) -> ConnectorId:
+    async def failed(self, company: str = "Drivewell Inc") -> ConnectorId:
         """A connector whose sign-in stopped working after its first sync."""
-        id_ = await self.connected()
+        id_ = await self.connected(company)
         await self.fail(id_)
         await self.state(id_, State.FAILED)
         return id_
