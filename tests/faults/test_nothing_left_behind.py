@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 SERVERS = """
 import asyncio, contextlib, signal
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests under nohup ignores it, and that is inherited
+# Who runs the tests under nohup, or in the background of a shell, ignores these, and that is inherited.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
 
 async def main(supervisor):
