@@ -310,3 +310,6 @@ CATALOGUE: dict[Reason, Entry] = {
 
 for _reason, _entry in CATALOGUE.items():
     _reason.entry, _reason.origin, _reason.remedy = _entry, _entry.origin, _entry.remedy
+
+LOGIN_MENDS: tuple[str, ...] = tuple(reason.value for reason in Reason if reason.offers_login)
+"""The reasons that signing in again mends, as they are stored."""

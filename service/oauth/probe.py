@@ -73,7 +73,7 @@ class Prober:
             row = await probes.current(connection, job.pk)
         denied = None
         # A credential that can't be refreshed can't be probed: the next sync tells.
-        if row is not None and row.refresh_sealed is not None and (row.reason is None or not row.reason.offers_login):
+        if row is not None and row.refresh_sealed is not None and not row.wants_login:
             denied = await self._refresher.newer(row, HINTED)
         async with self._pool.acquire() as connection:
             if denied is not None and denied.why is NoToken.PROVIDER_UNAVAILABLE and job.tries < TRIES:

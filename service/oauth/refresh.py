@@ -20,7 +20,7 @@ import orjson
 import structlog
 
 from schemas.lifecycle import ActorKind, Ignored
-from schemas.reasons import Reason
+from schemas.reasons import LOGIN_MENDS, Reason
 from schemas.records import Evidence
 from schemas.secret import Secret
 from service.engine.submission import Actor, Door, Receipt, Submission
@@ -54,7 +54,7 @@ STORE_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 10.0)
 
 _PASSES: tuple[type[BaseException], ...] = (NoKey, *TRANSIENT)
 
-ENDED: Sequence[str] = [reason.value for reason in Reason if reason.offers_login]
+ENDED: Sequence[str] = LOGIN_MENDS
 """A dead verdict stops every further call, also while somebody is on their way to sign in."""
 
 

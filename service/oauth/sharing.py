@@ -65,8 +65,7 @@ class Sharer:
         """Whether nothing comes of it. A copy that was made is handed in, unless the grant has died since."""
         if brought is None or other is None:
             return copy is None
-        is_dead = brought.reason is not None and brought.reason.offers_login
-        return is_dead or (copy is None and not self._is_for(brought, other))
+        return brought.wants_login or (copy is None and not self._is_for(brought, other))
 
     def _is_for(self, brought: CredentialRow, other: CredentialRow) -> bool:
         """Whether the grant is what the other connector waits for."""
@@ -76,7 +75,7 @@ class Sharer:
             other.provider,
             other.account_id,
         )
-        waits = other.state is State.FAILED and other.reason is not None and other.reason.offers_login
+        waits = other.state is State.FAILED and other.wants_login
         return config.accounts_may_repeat and same and waits and _scopes(config, other) <= _scopes(config, brought)
 
     async def _copied(self, job: Job, brought: CredentialRow, other: CredentialRow) -> CredentialRow | None:

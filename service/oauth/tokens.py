@@ -19,7 +19,6 @@ from service.oauth.keeper import Keeper, owner_of
 from service.oauth.reading import Reader
 from service.oauth.refresh import ENDED, LATER, WAIT, Denied, NoToken, Refresher
 from service.store import credentials, tokens
-from service.store.credentials import CredentialRow
 from service.store.pool import Pool
 from service.store.tokens import Asked, Read
 from service.vault.keys import SealBroken
@@ -65,9 +64,9 @@ class Tokens:
             read = await self._reader.read(Asked(connector, tenant, min_ttl, caller))
             if read is None:
                 return Denied(NoToken.NOT_CONNECTED)
-            if read.is_served or (read.row.is_put_back and not _is_ended(read.row)):
+            if read.is_served or (read.row.is_put_back and not read.row.wants_login):
                 return await self._opened(read)
-            if _is_ended(read.row):
+            if read.row.wants_login:
                 return Denied(NoToken.NEEDS_REAUTHORISATION, read.row.reason)
             if is_refused and read.row.rotation > 0 and read.row.since_refresh < NEW:
                 # Refreshing doesn't help: the next sync tells why, and a caller that goes on refusing causes no storm.
@@ -116,8 +115,3 @@ class Tokens:
                 detail = orjson.dumps({"generation": refused.generation, "rotation": refused.rotation}).decode()
                 await credentials.audit(connection, "token_refused", tenant, connector, caller, detail)
         return is_ended
-
-
-def _is_ended(row: CredentialRow) -> bool:
-    """Whether a person is asked to sign in: a dead verdict stops everything."""
-    return row.reason is not None and row.reason.offers_login

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from schemas.ids import AttemptId, ConnectorId, Generation
-from schemas.reasons import Reason
+from schemas.reasons import LOGIN_MENDS
 from service.store.pool import Connection
 
 
@@ -156,7 +156,6 @@ join connector other on other.provider = c.provider and other.account_id = c.acc
 where a.attempt_id = $1 and a.connector = $2 and other.state = 'failed' and other.reason = any($5::text[])
 order by other.id
 """
-_LOGIN_MENDS = [reason.value for reason in Reason if reason.offers_login]
 
 RETIRE_DATA_KEY = "update data_key set retired = true where connector = $1 and not retired"
 WANT_SHRED = "insert into job (kind, connector, run_at) values ('shred', $1, $2)"
@@ -199,7 +198,7 @@ async def carry_out(connection: Connection, consequences: Sequence[Consequence],
                 made = await connection.execute(MAKE_CURRENT, pks[s.connector], s.attempt, s.generation)
                 assert made == "UPDATE 1", "a verified attempt has its candidate, of the next generation"
                 await connection.execute(COMPLETE_ATTEMPT, s.attempt, s.at, pks[s.connector])
-                await connection.execute(SHARE_GRANT, s.attempt, pks[s.connector], s.at, s.trace, _LOGIN_MENDS)
+                await connection.execute(SHARE_GRANT, s.attempt, pks[s.connector], s.at, s.trace, LOGIN_MENDS)
             case ShredWanted() as w:
                 await connection.execute(RETIRE_CURRENT, pks[w.connector], w.at)
                 await connection.execute(RETIRE_DATA_KEY, pks[w.connector])

@@ -141,6 +141,11 @@ class CredentialRow:
     is_put_back: bool
     """Whether the current credential isn't the one that the connector and its data key know of as the newest."""
 
+    @property
+    def wants_login(self) -> bool:
+        """Whether a person is asked to sign in: a dead verdict stops everything."""
+        return self.reason is not None and self.reason.offers_login
+
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from schemas.api import AccessToken
-from schemas.ids import Generation
+from schemas.ids import ConnectorId, Generation
 from schemas.lifecycle import State
 from schemas.reasons import Reason
+from service.demo.simulator.faults import Fault
 from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_INC
 from service.oauth.refresh import Denied, NoToken
 from service.oauth.tokens import RefusedToken
@@ -39,6 +40,24 @@ from tests.sharing import (
 async def loop(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Loop]:
     async with running_loop(database, kafka_bootstrap, topic_prefix, tmp_path, worker=False) as loop:
         yield loop
+
+
+async def refreshing(loop: Loop, id_: ConnectorId) -> "tuple[Fault, asyncio.Task[AccessToken | Denied]]":
+    """A refresh whose token request has reached the provider, which holds its answer back until the fault is lifted."""
+    await loop.ages(id_)
+    held = loop.simulator.faults.throw("slow", "oauth", endpoint="token", seconds=60, remaining=1)
+    asked = asyncio.create_task(fresh(loop.service, id_))
+    before = token_requests(loop)
+    await loop.simulator.journal.until(lambda journal: journal.by_endpoint["token"] == before + 1)
+    return held, asked
+
+
+async def failed_late(loop: Loop) -> ConnectorId:
+    """One more failed connector of the account, which no sign-in has repaired."""
+    (late,) = await connected(loop, "late", realm=ACME_LTD)
+    await belongs(loop, late, DRIVEWELL_INC)
+    await fail(loop, late)
+    return late
 
 
 async def test_p27_p20_connectors_of_one_grant_refresh_it_once_for_all_of_them(loop: Loop) -> None:
@@ -120,14 +139,8 @@ async def test_p27_nobody_joins_while_the_grant_is_refreshed(loop: Loop) -> None
     await fail(loop, a)
     attempt = await signed_in(loop, a)
     presented = works_once(loop)
-    await loop.ages(a)
-    held = loop.simulator.faults.throw("slow", "oauth", endpoint="token", seconds=60, remaining=1)
-    asked = asyncio.create_task(fresh(loop.service, a))
-    before = token_requests(loop)
-    await loop.simulator.journal.until(lambda journal: journal.by_endpoint["token"] == before + 1)
-    (late,) = await connected(loop, "late", realm=ACME_LTD)
-    await belongs(loop, late, DRIVEWELL_INC)
-    await fail(loop, late)
+    held, asked = await refreshing(loop, a)
+    late = await failed_late(loop)
     job = await share(loop, late, attempt)
 
     async def tried() -> bool:
@@ -150,17 +163,11 @@ async def test_p27_who_joined_while_a_refresher_slept_gets_what_it_brings(loop: 
     await fail(loop, a)
     attempt = await signed_in(loop, a)
     presented = works_once(loop)
-    await loop.ages(a)
-    held = loop.simulator.faults.throw("slow", "oauth", endpoint="token", seconds=60, remaining=1)
-    asked = asyncio.create_task(fresh(loop.service, a))
-    before = token_requests(loop)
-    await loop.simulator.journal.until(lambda journal: journal.by_endpoint["token"] == before + 1)
+    held, asked = await refreshing(loop, a)
     await loop.pool.execute(
         "update credential set refresh_until = now() - interval '1 second' where status = 'current'"
     )
-    (late,) = await connected(loop, "late", realm=ACME_LTD)
-    await belongs(loop, late, DRIVEWELL_INC)
-    await fail(loop, late)
+    late = await failed_late(loop)
     await share(loop, late, attempt)
     await loop.state(late, State.SYNCING)
     assert [row["rotation"] for row in await credentials(loop, a, late)] == [0, 0]
