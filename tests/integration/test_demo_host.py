@@ -108,6 +108,9 @@ async def test_p21_a_sign_in_that_ends_soon_is_told_with_its_day_and_can_be_rene
 
     day = f"{ends:%-d %B %Y}"
     await told(platform, f"works until {day}")
+    async with asyncio.timeout(PATIENCE_S):  # the list follows another topic than the notifications
+        while platform.host.board.rows[CANADA].ends is None:
+            await asyncio.sleep(0.02)
     async with browser.get("/connections") as response:
         page = await response.text()
     row = page.split(f'id="row-{CANADA}"')[1].split("</li>")[0]
