@@ -267,10 +267,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     if role == "worker":
         return app
     settings, public_url = service.settings, service.settings.http.public_url
-    parts = Parts(
-        service.engine, service.flow, service.tokens, service.importer, service.providers, service.pool, public_url
-    )
-    build_api(app, parts, Authenticator(settings.jwt))
+    build_api(app, parts_of(service), Authenticator(settings.jwt))
     add_documents(app)
     screens, pages = build_web(
         app,
@@ -286,6 +283,19 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     )
     WaysIn(screens, pages, service.prober, tuple(service.providers), settings.web.reconnect_url).add_to(app)
     return app
+
+
+def parts_of(service: Service) -> Parts:
+    """The service, as its API sees it."""
+    return Parts(
+        service.engine,
+        service.flow,
+        service.tokens,
+        service.importer,
+        service.providers,
+        service.pool,
+        service.settings.http.public_url,
+    )
 
 
 async def _warn(service: Service) -> None:

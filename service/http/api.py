@@ -1,10 +1,14 @@
-"""The API, registered from the table of routes. A route without its handler is no start."""
+"""The API, registered from the table of routes. A route without its handler is no start.
+
+Whoever asks, by a socket or from a page of this process, comes through `Api.perform`.
+"""
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 from aiohttp import web
@@ -12,12 +16,13 @@ from aiohttp import web
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route
 from service.http import attempts, catalogues, connectors, tokens
-from service.http.auth import Authenticator
-from service.http.context import LARGEST_BODY, Call, Parts
-from service.http.problems import ApiProblem, problems_middleware
+from service.http.auth import Authenticator, Caller
+from service.http.context import LARGEST_BODY, Call, Parts, Request, request_by_name, request_of
+from service.http.problems import ApiProblem, problem_of, problem_response, problems_middleware
+from service.http.streams import EventStream
 from service.store import idempotency
 
-Operation: TypeAlias = Callable[[Call], Awaitable[web.Response]]
+Operation: TypeAlias = Callable[[Call], Awaitable[web.Response | EventStream]]
 
 _MODULES: tuple[ModuleType, ...] = (connectors, attempts, tokens, catalogues)
 _ANSWERS_SECRETS = frozenset({"get_token", "open_attempt", "create_handoff"})
@@ -26,11 +31,76 @@ _ANSWERS_SECRETS = frozenset({"get_token", "open_attempt", "create_handoff"})
 _KEY = re.compile(r"[\x20-\x7e]{1,200}")
 
 
-def build_api(app: web.Application, parts: Parts, authenticator: Authenticator) -> None:
-    """Adds the API to an application."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a page of this process gets: what a caller over HTTP would have got."""
+
+    status: int
+    headers: Mapping[str, str]
+    json: Any
+    """The decoded body; a problem (RFC 9457) where the status says so, `None` where there is no body."""
+
+    @property
+    def is_well(self) -> bool:
+        return self.status < 400
+
+
+class Api:
+    """Every operation of the API, whoever asks."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._routes = {route.name: (route, operation_of(route)) for route in ROUTES}
+
+    async def perform(self, name: str, caller: Caller, request: Request) -> web.Response | EventStream:
+        """Does what is asked, once for an Idempotency-Key. Raises `ApiProblem`."""
+        route, operation = self._routes[name]
+        caller.check(route.scope)
+        call = Call(request, route, caller, self._parts)
+        key = _key(request) if route.takes_idempotency_key else None
+        if key is None or route.name in _ANSWERS_SECRETS:
+            return await operation(call)
+        return await _once(call, key, operation)
+
+    async def ask(
+        self,
+        name: str,
+        caller: Caller,
+        params: Mapping[str, str] = {},
+        *,
+        query: Mapping[str, str] = {},
+        body: object = None,
+        headers: Mapping[str, str] = {},
+    ) -> Answer:
+        """What the operation of that name answers a caller of this process; a problem is an answer, too."""
+        route, _ = self._routes[name]
+        request = request_by_name(route, params, query, body, headers)
+        try:
+            response = await self.perform(name, caller, request)
+            assert isinstance(response, web.Response), f"{name} is a stream: `follow` it"
+        except Exception as error:  # the border, as for callers over HTTP
+            problem = problem_of(error, route.path, request.trace_id)
+            response = problem_response(problem, request.trace_id, self._parts.public_url)
+        text = response.body if isinstance(response.body, bytes | bytearray) else b""
+        return Answer(response.status, response.headers, orjson.loads(text) if text else None)
+
+    async def follow(
+        self, name: str, caller: Caller, *, query: Mapping[str, str] = {}, headers: Mapping[str, str] = {}
+    ) -> AsyncGenerator[bytes, None]:
+        """The events of a stream (HTML's `text/event-stream`), for a page of this process. Raises `ApiProblem`."""
+        route, _ = self._routes[name]
+        stream = await self.perform(name, caller, request_by_name(route, {}, query, None, headers))
+        assert isinstance(stream, EventStream), f"{name} is no stream: `ask` it"
+        return stream.events
+
+
+def build_api(app: web.Application, parts: Parts, authenticator: Authenticator) -> Api:
+    """Adds the API to an application; returns it for the pages of this process."""
+    api = Api(parts)
     app.middlewares.append(problems_middleware(parts.public_url, ("/v1/",)))
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, _handler(route, operation_of(route), parts, authenticator))
+        app.router.add_route(route.method, route.path, _handler(route, api, authenticator))
+    return api
 
 
 def operation_of(route: Route) -> Operation:
@@ -43,16 +113,13 @@ def operation_of(route: Route) -> Operation:
 
 
 def _handler(
-    route: Route, operation: Operation, parts: Parts, authenticator: Authenticator
+    route: Route, api: Api, authenticator: Authenticator
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
-        caller = await authenticator.caller(request, route.scope)
-        raw = await _body(request)
-        call = Call(request, route, caller, parts, raw)
-        key = _key(request) if route.takes_idempotency_key else None
-        if key is None or route.name in _ANSWERS_SECRETS:
-            return await operation(call)
-        return await _once(call, key, operation)
+        caller = await authenticator.caller(request)
+        caller.check(route.scope)  # before its body is read
+        answer = await api.perform(route.name, caller, request_of(request, await _body(request)))
+        return await answer.send(request) if isinstance(answer, EventStream) else answer
 
     return handle
 
@@ -68,16 +135,17 @@ async def _body(request: web.Request) -> bytes:
     return raw
 
 
-def _key(request: web.Request) -> str | None:
+def _key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         raise ApiProblem(ProblemCode.MALFORMED_REQUEST, "The Idempotency-Key must be 1 to 200 characters of ASCII.")
     return key
 
 
-async def _once(call: Call, key: str, operation: Operation) -> web.StreamResponse:
+async def _once(call: Call, key: str, operation: Operation) -> web.Response | EventStream:
     """The first answer under this key; a repeat gets it again."""
-    hashed = hashlib.sha256(f"{call.route.method} {call.request.path}\n".encode() + call.raw).digest()
+    asked = f"{call.route.method} {call.request.rel_url.path}\n".encode() + call.request.body
+    hashed = hashlib.sha256(asked).digest()
     tenant, pool = call.caller.tenant, call.parts.pool
     async with pool.acquire() as connection:
         known = await idempotency.claim(connection, tenant, key, hashed)
@@ -93,6 +161,7 @@ async def _once(call: Call, key: str, operation: Operation) -> web.StreamRespons
         async with pool.acquire() as connection:
             await idempotency.forget(connection, tenant, key)
         raise
+    assert isinstance(response, web.Response), "no POST is a stream"
     kept = {
         str(name): value for name, value in response.headers.items() if name in ("ETag", "Location", "Content-Type")
     }

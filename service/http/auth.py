@@ -39,6 +39,11 @@ class Caller:
     subject: str
     scopes: frozenset[str]
 
+    def check(self, scope: Scope) -> None:
+        """Raises `ApiProblem` when this caller's token doesn't allow `scope`."""
+        if scope.value not in self.scopes:
+            raise ApiProblem(ProblemCode.SCOPE_MISSING, f"The scope {scope.value} is needed.")
+
 
 class Authenticator:
     """Checks bearer tokens against the deployment's keys: HS256 by a file, or RS256 and ES256 by a JWK set."""
@@ -56,15 +61,12 @@ class Authenticator:
                 raise WeakKey(f"{settings.hs256_key_file} holds {len(secret)} bytes: HS256 needs 32 at least")
             self._shared, self._algorithms = OctKey.import_key(secret), ["HS256"]
 
-    async def caller(self, request: web.Request, scope: Scope) -> Caller:
-        """The caller of a request. Raises `ApiProblem` when its token isn't valid or doesn't allow `scope`."""
+    async def caller(self, request: web.Request) -> Caller:
+        """The caller of a request. Raises `ApiProblem` when its token isn't valid."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > LARGEST_TOKEN:
             raise _unauthenticated("no bearer token")
-        caller = await self._checked(token)
-        if scope.value not in caller.scopes:
-            raise ApiProblem(ProblemCode.SCOPE_MISSING, f"The scope {scope.value} is needed.")
-        return caller
+        return await self._checked(token)
 
     async def _checked(self, token: str) -> Caller:
         try:

@@ -1,13 +1,16 @@
 """What a handler works with: the caller, the body, and the parts of the service."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
 import orjson
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 from pydantic import BaseModel, ValidationError
+from yarl import URL
 
 from schemas.ids import AttemptId, ConnectorId
 from schemas.lifecycle import ActorKind, Outcome, Refused, State
@@ -16,7 +19,7 @@ from schemas.routes import Route
 from service.engine.door import Engine
 from service.engine.submission import Actor, Receipt, Submission, Trace
 from service.http.auth import Caller
-from service.http.problems import ApiProblem, refused, trace_id
+from service.http.problems import ApiProblem, refused, trace_id, trace_of
 from service.oauth.description import Providers
 from service.oauth.flow import Flow
 from service.oauth.importing import Importer
@@ -46,14 +49,47 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked, whoever brings it: a socket, or a page of this process."""
+
+    rel_url: URL
+    match_info: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    trace_id: str
+
+    @property
+    def query(self) -> MultiMapping[str]:
+        return self.rel_url.query
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def request_of(request: web.Request, body: bytes) -> Request:
+    """What a socket brought."""
+    return Request(request.rel_url, request.match_info, request.headers, body, trace_id(request))
+
+
+def request_by_name(
+    route: Route, params: Mapping[str, str], query: Mapping[str, str], body: object, headers: Mapping[str, str]
+) -> Request:
+    """What a page of this process asks: the same as a socket would bring. Raises `KeyError` for a missing parameter."""
+    path = URL.build(path=route.path.format_map(params), query=dict(query))
+    raw = orjson.dumps(body) if body is not None else b""
+    given = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json", **headers}))
+    return Request(path, params, given, raw, trace_of(given))
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One authenticated request."""
 
-    request: web.Request
+    request: Request
     route: Route
     caller: Caller
     parts: Parts
-    raw: bytes
 
     @property
     def actor(self) -> Actor:
@@ -61,7 +97,7 @@ class Call:
 
     @property
     def trace(self) -> Trace:
-        return Trace(trace_id(self.request), None, self.request.headers.get("traceparent"))
+        return Trace(self.request.trace_id, None, self.request.headers.get("traceparent"))
 
     @property
     def connector(self) -> ConnectorId:
@@ -88,8 +124,9 @@ class Call:
 
     def body(self, model: type[Body]) -> Body:
         """The body. Raises `ApiProblem` naming each wrong field; a value is never echoed."""
-        raw = self.raw if self.raw.strip() else b"{}"
-        if raw is self.raw and self.request.content_type != "application/json":
+        given = self.request.body
+        raw = given if given.strip() else b"{}"
+        if raw is given and self.request.content_type != "application/json":
             raise ApiProblem(ProblemCode.NOT_JSON)
         try:
             orjson.loads(raw)  # stricter than pydantic: no NaN, no lone surrogate

@@ -43,8 +43,8 @@ def refused(why: object) -> ApiProblem:
     return ApiProblem(ProblemCode(why.value), why.sentence)
 
 
-def problem_response(request: web.Request, problem: ApiProblem, public_url: str) -> web.Response:
-    """The answer for a problem."""
+def problem_response(problem: ApiProblem, trace: str, public_url: str) -> web.Response:
+    """The answer for a problem; `trace` is the request's id."""
     entry = problem.code.entry
     body: dict[str, object] = {
         "type": f"{public_url}/help/problems/{problem.code}",
@@ -54,7 +54,7 @@ def problem_response(request: web.Request, problem: ApiProblem, public_url: str)
         "code": problem.code,
         "retryable": entry.retryable,
         "action": entry.action,
-        "trace_id": trace_id(request),
+        "trace_id": trace,
     }
     if problem.errors:
         body["errors"] = problem.errors
@@ -67,11 +67,32 @@ def problem_response(request: web.Request, problem: ApiProblem, public_url: str)
 
 
 def trace_id(request: web.Request) -> str:
-    """The caller's trace id (W3C Trace Context), or one of our own."""
+    """A request's trace id, one and the same however often it is asked for."""
     if _TRACE_ID not in request:
-        match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-        request[_TRACE_ID] = match[1] if match else uuid.uuid4().hex
+        request[_TRACE_ID] = trace_of(request.headers)
     return request[_TRACE_ID]
+
+
+def trace_of(headers: Mapping[str, str]) -> str:
+    """The caller's trace id (W3C Trace Context), or a new one of our own."""
+    match = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return match[1] if match else uuid.uuid4().hex
+
+
+def problem_of(error: Exception, route: str, trace: str) -> ApiProblem:
+    """What the caller is told of an error, whatever it is; what is our fault is logged."""
+    match error:
+        case ApiProblem():
+            return error
+        case web.HTTPException():
+            return _of_http(error)
+        case Busy() | NoKey():
+            pass
+        case _ if not isinstance(error, TRANSIENT):
+            log.error("request_broke", route=route, trace_id=trace, exc_info=error)
+            return ApiProblem(ProblemCode.INTERNAL_ERROR)
+    log.warning("busy", error=type(error).__name__)
+    return ApiProblem(ProblemCode.BUSY, headers={"Retry-After": _BUSY_RETRY_S})
 
 
 def problems_middleware(public_url: str, prefixes: tuple[str, ...]):  # type: ignore[no-untyped-def]  # aiohttp's own type
@@ -83,17 +104,9 @@ def problems_middleware(public_url: str, prefixes: tuple[str, ...]):  # type: ig
             return await handler(request)
         try:
             return await handler(request)
-        except ApiProblem as problem:
-            return problem_response(request, problem, public_url)
-        except web.HTTPException as error:
-            return problem_response(request, _of_http(error), public_url)
-        except (Busy, NoKey, *TRANSIENT) as error:  # type: ignore[misc]  # a tuple of classes
-            log.warning("busy", error=type(error).__name__)
-            busy = ApiProblem(ProblemCode.BUSY, headers={"Retry-After": _BUSY_RETRY_S})
-            return problem_response(request, busy, public_url)
-        except Exception:
-            log.exception("request_broke", route=_pattern(request), trace_id=trace_id(request))
-            return problem_response(request, ApiProblem(ProblemCode.INTERNAL_ERROR), public_url)
+        except Exception as error:  # the border: whatever it was, the caller gets a problem
+            trace = trace_id(request)
+            return problem_response(problem_of(error, _pattern(request), trace), trace, public_url)
 
     return middleware
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from schemas import channels
 from schemas.ids import ConnectorId, Generation, ProviderId, TenantId
-from schemas.routes import Scope
 from schemas.secret import Secret
 from service.http.auth import Authenticator
 from service.http.problems import ApiProblem
@@ -96,7 +95,7 @@ def test_r14_what_is_kept_of_a_providers_answer_is_short_and_can_be_stored(at: s
 async def test_r14_s38_a_token_that_nobody_signed_is_no_caller(shared_key: Authenticator, token: bytes) -> None:
     headers = {"Authorization": "Bearer " + token.decode(errors="replace")}
     with pytest.raises(ApiProblem):
-        await shared_key.caller(make_mocked_request("GET", "/v1/connectors", headers), Scope.CONNECTORS_READ)
+        await shared_key.caller(make_mocked_request("GET", "/v1/connectors", headers))
 
 
 @pytest.fixture(scope="session")

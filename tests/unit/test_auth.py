@@ -54,7 +54,9 @@ def authenticator(tmp_path: Path) -> Authenticator:
 
 async def caller(authenticator: Authenticator, bearer: str) -> Caller:
     request = make_mocked_request("GET", "/", headers={"Authorization": f"Bearer {bearer}"})
-    return await authenticator.caller(request, Scope.TOKENS_READ)
+    found = await authenticator.caller(request)
+    found.check(Scope.TOKENS_READ)
+    return found
 
 
 async def refused(authenticator: Authenticator, bearer: str) -> ProblemCode:
