@@ -67,6 +67,13 @@ _PARAMETERS: dict[str, JSON] = {
         "schema": {"type": "string", "pattern": '^"[0-9]{1,19}"$'},
         "example": '"2"',
     },
+    "accept_language": {
+        "name": "Accept-Language",
+        "in": "header",
+        "description": "In which language the words are (RFC 9110); English where it names none that there is.",
+        "schema": {"type": "string"},
+        "example": "de-AT, de;q=0.9, en;q=0.5",
+    },
     "idempotency_key": {
         "name": "Idempotency-Key",
         "in": "header",
@@ -80,6 +87,11 @@ _HEADERS: dict[str, JSON] = {
     "Link": {
         "description": 'The next page, `rel="next"` (RFC 8288); missing on the last one.',
         "schema": {"type": "string"},
+    },
+    "Content-Language": {
+        "description": "The language of the words.",
+        "schema": {"type": "string"},
+        "example": "de",
     },
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
 }
@@ -147,12 +159,15 @@ def _parameters(route: Route) -> list[str]:
         names.append("if_match")
     if route.takes_idempotency_key:
         names.append("idempotency_key")
+    if route.speaks:
+        names.append("accept_language")
     return names
 
 
 def _success(route: Route) -> JSON:
     response: JSON = {"description": "Done." if route.response is None else route.summary + "."}
-    headers = [name for name, there in (("ETag", route.etag), ("Link", route.paged)) if there]
+    sent = (("ETag", route.etag), ("Link", route.paged), ("Content-Language", route.speaks))
+    headers = [name for name, there in sent if there]
     if headers:
         response["headers"] = {name: _ref("headers", name) for name in headers}
     if route.response is not None:

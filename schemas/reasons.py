@@ -28,7 +28,10 @@ class Remedy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the catalogue says of one reason, with `{provider}`, `{account}`, `{expected}`, `{seen}`, `{admin}` open."""
+    """What the catalogue says of one reason, with `{provider}`, `{account}`, `{expected}`, `{seen}`, `{admin}` open.
+
+    Its words are the English ones; `service/texts/` has those of other languages. No article stands before a name.
+    """
 
     origin: Origin
     remedy: Remedy
@@ -93,7 +96,7 @@ class Reason(StrEnum):
         return self.remedy is Remedy.REAUTHORISE
 
 
-_SIGN_IN = "Sign in to {provider} again as an {admin}."
+_SIGN_IN = "Sign in to {provider} again as {admin}."
 
 CATALOGUE: dict[Reason, Entry] = {
     Reason.NEVER_CONNECTED: Entry(
@@ -101,7 +104,7 @@ CATALOGUE: dict[Reason, Entry] = {
         Remedy.REAUTHORISE,
         "Not connected yet",
         "Nobody has signed in to {provider} for this connector yet.",
-        "Sign in to {provider} as an {admin}.",
+        "Sign in to {provider} as {admin}.",
     ),
     Reason.TOKEN_REFUSED: Entry(
         Origin.OWNER,
@@ -122,7 +125,7 @@ CATALOGUE: dict[Reason, Entry] = {
         Remedy.REAUTHORISE,
         "Disconnected at {provider}",
         "Somebody ended the connection of {account} at {provider}, which has confirmed it.",
-        "If that wasn't meant, sign in to {provider} again as an {admin}.",
+        "If that wasn't meant, sign in to {provider} again as {admin}.",
     ),
     Reason.ACCESS_REVOKED: Entry(
         Origin.OWNER,
@@ -135,8 +138,8 @@ CATALOGUE: dict[Reason, Entry] = {
         Origin.OWNER,
         Remedy.REAUTHORISE,
         "The person who connected lost access",
-        "The person who connected {account} was removed at {provider}, or is no longer an {admin}.",
-        "Somebody who is an {admin} today signs in to {provider}.",
+        "The person who connected {account} was removed at {provider}, or is no longer {admin}.",
+        "Somebody who is {admin} today signs in to {provider}.",
     ),
     Reason.ACCOUNT_INACTIVE: Entry(
         Origin.OWNER,
@@ -199,7 +202,7 @@ CATALOGUE: dict[Reason, Entry] = {
         Remedy.REAUTHORISE,
         "The sign-in ends soon",
         "Everything works, but {provider} ends the saved sign-in for {account} at a known time.",
-        "Sign in to {provider} again as an {admin} before that; nothing stops meanwhile.",
+        "Sign in to {provider} again as {admin} before that; nothing stops meanwhile.",
     ),
     Reason.ACCESS_DENIED: Entry(
         Origin.OWNER,
@@ -227,7 +230,7 @@ CATALOGUE: dict[Reason, Entry] = {
         Remedy.REAUTHORISE,
         "The time ran out",
         "Nobody came back from {provider} in time. Nothing was changed.",
-        "Start again. If {provider} said that you are not an {admin}, ask one to do it.",
+        "Start again. If {provider} said that you may not, ask somebody who is {admin} there.",
     ),
     Reason.PROVIDER_REFUSED: Entry(
         Origin.PROVIDER,
@@ -261,8 +264,8 @@ CATALOGUE: dict[Reason, Entry] = {
         Origin.OWNER,
         Remedy.REAUTHORISE,
         "An administrator has to do this",
-        "You signed in to {account}, but you are not an {admin} there. Nothing was changed.",
-        "Ask an {admin} of {account} to sign in, or ask for that role.",
+        "You signed in to {account}, but you are not {admin} there. Nothing was changed.",
+        "Ask somebody who is {admin} of {account} to sign in, or ask for that role.",
     ),
     Reason.SCOPE_MISSING: Entry(
         Origin.OWNER,

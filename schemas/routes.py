@@ -62,6 +62,8 @@ class Route:
     """The request may carry the version that the caller has seen."""
     paged: bool = False
     filters: tuple[Filter, ...] = ()
+    speaks: bool = False
+    """The answer holds words, in the language that `Accept-Language` prefers."""
 
     @property
     def takes_idempotency_key(self) -> bool:
@@ -111,6 +113,7 @@ ROUTES: tuple[Route, ...] = (
         api.ConnectorList,
         paged=True,
         filters=(Filter.STATE, Filter.PROVIDER, Filter.EXPIRING_BEFORE),
+        speaks=True,
     ),
     Route(
         "register_connector",
@@ -124,6 +127,7 @@ ROUTES: tuple[Route, ...] = (
         status=201,
         problems=(ProblemCode.ID_TAKEN, ProblemCode.CONNECTOR_DELETED, ProblemCode.UNKNOWN_PROVIDER),
         etag=True,
+        speaks=True,
     ),
     Route(
         "get_connector",
@@ -134,6 +138,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.CONNECTORS_READ,
         api.Connector,
         etag=True,
+        speaks=True,
     ),
     Route(
         "update_connector",
@@ -147,6 +152,7 @@ ROUTES: tuple[Route, ...] = (
         problems=(ProblemCode.CONNECTOR_DELETED,),
         etag=True,
         if_match=True,
+        speaks=True,
     ),
     Route(
         "delete_connector",
@@ -170,6 +176,7 @@ ROUTES: tuple[Route, ...] = (
         problems=(ProblemCode.CONNECTOR_DELETED,),
         etag=True,
         if_match=True,
+        speaks=True,
     ),
     Route(
         "get_history",
@@ -271,6 +278,7 @@ ROUTES: tuple[Route, ...] = (
         Tag.CATALOGUES,
         Scope.CONNECTORS_READ,
         api.ProviderList,
+        speaks=True,
     ),
     Route(
         "list_reasons",
@@ -280,5 +288,6 @@ ROUTES: tuple[Route, ...] = (
         Tag.CATALOGUES,
         Scope.CONNECTORS_READ,
         api.ReasonList,
+        speaks=True,
     ),
 )

@@ -95,7 +95,7 @@ RECORDS: dict[str, dict[str, Any]] = {  # Any: JSON
 _CONNECTOR = _STATE | {
     "title": "The sign-in has expired",
     "words": "QuickBooks Online no longer accepts the saved sign-in for Acme Inc.",
-    "next": "Sign in to QuickBooks Online again as an administrator.",
+    "next": "Sign in to QuickBooks Online again as Organization Admin.",
     "offers_login": True,
     "transient_failures": 0,
     "credential_ends": {
@@ -200,7 +200,7 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
                 "remedy": "reauthorise",
                 "title": "The sign-in has expired",
                 "words": "{provider} no longer accepts the saved sign-in for {account}.",
-                "next": "Sign in to {provider} again as an {admin}.",
+                "next": "Sign in to {provider} again as {admin}.",
             }
         ]
     },

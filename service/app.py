@@ -269,7 +269,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     settings, public_url = service.settings, service.settings.http.public_url
     build_api(app, parts_of(service), Authenticator(settings.jwt))
     add_documents(app)
-    screens, pages = build_web(
+    speaking = build_web(
         app,
         flow=service.flow,
         public_url=public_url,
@@ -281,7 +281,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
         trusted_proxies=settings.http.trusted_proxies,
         a_minute_from_an_address=settings.limits.address,
     )
-    WaysIn(screens, pages, service.prober, tuple(service.providers), settings.web.reconnect_url).add_to(app)
+    WaysIn(speaking, service.prober, tuple(service.providers), settings.web.reconnect_url).add_to(app)
     return app
 
 

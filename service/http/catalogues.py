@@ -3,27 +3,31 @@
 from aiohttp import web
 
 from schemas import api
-from schemas.reasons import CATALOGUE
+from schemas.reasons import Reason
 from service.http.context import Call
+from service.oauth.words import provider_words
+from service.texts.catalogue import texts
 
 
 async def list_providers(call: Call) -> web.Response:
     infos = [
         api.ProviderInfo(
             id=config.description.id,
-            name=config.description.words.title,
-            account_word=config.description.words.account,
-            admin_word=config.description.words.admin,
-            prerequisites=list(config.description.words.prerequisites),
+            name=words.name,
+            account_word=words.account,
+            admin_word=words.admin,
+            prerequisites=list(words.prerequisites),
         )
         for config in call.parts.providers.values()
+        for words in (provider_words(config.description).spoken(call.language),)
     ]
     return call.answer(api.ProviderList(providers=infos))
 
 
 async def list_reasons(call: Call) -> web.Response:
     infos = [
-        api.ReasonInfo(code=code, remedy=entry.remedy, title=entry.title, words=entry.words, next=entry.next)
-        for code, entry in CATALOGUE.items()
+        api.ReasonInfo(code=reason, remedy=reason.remedy, title=said.title, words=said.words, next=said.next)
+        for reason in Reason
+        for said in (texts(call.language).reason_unfilled(reason),)
     ]
     return call.answer(api.ReasonList(reasons=infos))

@@ -115,7 +115,7 @@ async def _one(call: Call, connector: Connector, headers: dict[str, str] | None 
 def _shown(call: Call, connector: Connector, ends: Ends | None) -> api.Connector:
     expiring = connector.warned is not None and connector.state is State.HEALTHY
     reason = Reason.EXPIRING if expiring else connector.reason
-    words = words_of(call.parts.providers, connector, reason) if reason else None
+    words = words_of(call.parts.providers, connector, reason, call.language) if reason else None
     return api.Connector.model_validate(
         {
             **records.connector_state(connector),

@@ -26,6 +26,7 @@ from service.oauth.importing import Importer
 from service.oauth.tokens import Tokens
 from service.store import reads
 from service.store.pool import Pool
+from service.texts.language import Language, preferred
 from statemachine.connector import Connector
 from statemachine.inputs import Input
 
@@ -108,6 +109,11 @@ class Call:
         return ConnectorId(given)
 
     @property
+    def language(self) -> Language:
+        """In which language the answer's words are."""
+        return preferred(self.request.headers.get("Accept-Language", ""))
+
+    @property
     def attempt(self) -> AttemptId:
         try:
             return AttemptId(UUID(self.request.match_info["attempt_id"]))
@@ -166,11 +172,12 @@ class Call:
         self, model: BaseModel | None, *, status: int | None = None, headers: dict[str, str] | None = None
     ) -> web.Response:
         body = model.model_dump_json(by_alias=True).encode() if model is not None else b""
+        spoken = {"Content-Language": self.language, "Vary": "Accept-Language"} if self.route.speaks else {}
         return web.Response(
             body=body,
             status=status or self.route.status,
             content_type="application/json" if model is not None else None,
-            headers={"Cache-Control": "no-store", **(headers or {})},
+            headers={"Cache-Control": "no-store", **spoken, **(headers or {})},
         )
 
 

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from schemas.ids import ProviderId
 from schemas.reasons import Reason, Remedy
+from service.texts.language import ENGLISH, LANGUAGES, Language
 
 PROTECTED = frozenset(
     (
@@ -33,15 +34,36 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class OtherWords(_Part):
+    """How to speak of the provider in another language than English."""
+
+    title: str | None = None
+    """The provider's name, where the language has another one."""
+    account: str
+    """What an account is called, without an article, as in the middle of a sentence."""
+    admin: str
+    """The role of an admin."""
+    prerequisites: tuple[str, ...]
+
+
 class Words(_Part):
-    """How to speak of the provider."""
+    """How to speak of the provider, in English, which stands in for every language that isn't there."""
 
     title: str
     account: str
     """What an account is called, for example "company"."""
     admin: str
-    """What an admin is called."""
+    """The role of an admin, without an article, for example "Organization Admin"."""
     prerequisites: tuple[str, ...]
+    in_: Mapping[Language, OtherWords] = Field(default_factory=dict, alias="in")
+    """The same in other languages, by their tags, for example `de`."""
+
+    @model_validator(mode="after")
+    def _knows_the_languages(self) -> Self:
+        known = [language for language in LANGUAGES if language != ENGLISH]
+        if strange := sorted(set(self.in_) - set(known)):
+            raise ValueError(f"in: there are no texts in {', '.join(strange)}, but in {', '.join(known)}")
+        return self
 
 
 class Lifetimes(_Part):

@@ -4,18 +4,18 @@ from schemas import api
 from schemas.reasons import Reason
 from schemas.records import Account
 from service.oauth.description import ProviderConfig
-from service.oauth.window import ProviderWords, WindowView
+from service.oauth.window import WindowView
+from service.oauth.words import provider_words
 from service.store.attempts import AttemptRow
 
 
 def to_the_window(row: AttemptRow, config: ProviderConfig) -> WindowView:
     """Everything that the window may show; no secret among it."""
-    words = config.description.words
     return WindowView(
         attempt=row.attempt,
         connector_name=row.connector_name,
         tenant=row.tenant,
-        provider=ProviderWords(words.title, words.account, words.admin, tuple(words.prerequisites)),
+        provider=provider_words(config.description),
         account=row.account,
         person_name=row.person_name,
         return_url=row.return_url,

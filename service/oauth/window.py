@@ -1,5 +1,6 @@
 """What the person's window is told about an attempt: values only, for the pages in `service/web`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +9,7 @@ from schemas.ids import AttemptId
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
 from schemas.secret import Secret
+from service.texts.language import Language
 from statemachine.connector import Account
 
 
@@ -19,8 +21,14 @@ class ProviderWords:
     account: str
     """What an account is called, for example "company"."""
     admin: str
-    """What an admin is called, for example "Organization Admin"."""
+    """The role of an admin, for example "Organization Admin"."""
     prerequisites: tuple[str, ...]
+    others: Mapping[Language, "ProviderWords"] = field(default_factory=dict)
+    """The same in other languages, where the description says it."""
+
+    def spoken(self, language: Language) -> "ProviderWords":
+        """The words in a language; English ones where the description has none."""
+        return self.others.get(language, self)
 
 
 @dataclass(frozen=True, slots=True)

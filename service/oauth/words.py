@@ -1,35 +1,36 @@
 """The words of a connector's reason, filled in: the provider's name, the account, what an admin is called there."""
 
-from dataclasses import dataclass
-
 from schemas.reasons import Reason
-from service.oauth.description import Providers
+from service.oauth.description import Description, Providers
+from service.oauth.window import ProviderWords
+from service.texts.catalogue import ReasonWords, texts
+from service.texts.language import ENGLISH, Language
 from statemachine.connector import Connector
 
-LONGEST = 200
 
-
-@dataclass(frozen=True, slots=True)
-class ReasonWords:
-    """A reason as people read it."""
-
-    title: str
-    words: str
-    next: str
-
-
-def words_of(providers: Providers, connector: Connector, reason: Reason) -> ReasonWords:
-    """The words for a reason of this connector. Names from outside are cut."""
-    config = providers.get(connector.provider)
-    words = config.description.words if config else None
-    account_word = words.account if words else "account"
-    own = connector.account.name[:LONGEST] if connector.account else f"your {account_word}"
-    filled = {
-        "provider": words.title if words else connector.provider,
-        "admin": words.admin if words else "administrator",
-        "account": own,
-        "expected": own,
-        "seen": f"another {account_word}",
+def provider_words(description: Description) -> ProviderWords:
+    """How to speak of a provider, in every language of its description."""
+    words = description.words
+    others = {
+        language: ProviderWords(other.title or words.title, other.account, other.admin, other.prerequisites)
+        for language, other in words.in_.items()
     }
-    entry = reason.entry
-    return ReasonWords(*(text.format(**filled) for text in (entry.title, entry.words, entry.next)))
+    return ProviderWords(words.title, words.account, words.admin, words.prerequisites, others)
+
+
+def words_of(providers: Providers, connector: Connector, reason: Reason, language: Language = ENGLISH) -> ReasonWords:
+    """The words for a reason of this connector. Names from outside are cut."""
+    said, config = texts(language), providers.get(connector.provider)
+    if config is not None:
+        words = provider_words(config.description).spoken(language)
+    else:
+        words = ProviderWords(connector.provider, said.say("unknown.company"), said.say("general.admin"), ())
+    own = connector.account.name if connector.account else said.say("unknown.account", company=words.account)
+    return said.reason(
+        reason,
+        provider=words.name,
+        admin=words.admin,
+        account=own,
+        expected=own,
+        seen=said.say("unknown.seen", company=words.account),
+    )

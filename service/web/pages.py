@@ -11,14 +11,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
+from service.texts.catalogue import Texts, texts
+from service.texts.language import LANGUAGES, Language
 from service.web.browser import Browser
-from service.web.catalogue import Texts, filled, sentences
 from service.web.screen import Host, Screen
 
 _ROOM = files("service.web")
 _TYPES = {"window.css": "text/css", "window.js": "text/javascript", "icon.svg": "image/svg+xml"}
 ASSETS = {name: (_ROOM / "assets" / name).read_bytes() for name in _TYPES}
 _VERSION = hashlib.sha256(b"".join(ASSETS.values())).hexdigest()[:12]
+
+_NAMES = tuple((language, texts(language).say("name")) for language in LANGUAGES)
 
 RETRY_S = 3
 """How soon a page that found the database away tries again, in seconds."""
@@ -53,7 +56,12 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals.update(
-            say=texts.say, host_name=host.name, host_origin=host.origin or "", assets=f"?v={_VERSION}"
+            say=texts.say,
+            language=texts.language,
+            languages=_NAMES,
+            host_name=host.name,
+            host_origin=host.origin or "",
+            assets=f"?v={_VERSION}",
         )
 
     def page(
@@ -76,6 +84,7 @@ class Pages:
             status_address=status_address,
             retry_address=retry_address,
             retry_s=RETRY_S,
+            offers_languages=form is not None,
         )
         response = self._html(text, status)
         if form is not None:
@@ -84,9 +93,22 @@ class Pages:
             self._browser.give_form(response, form.cookie)
         return response
 
+    @property
+    def language(self) -> Language:
+        """In which language its pages are."""
+        return self._texts.language
+
+    @property
+    def full_stop(self) -> str:
+        """What ends a sentence."""
+        return self._texts.say("full_stop")
+
     def title(self, screen: Screen) -> str:
         """What the browser shows as the window's title."""
-        return f"{screen.title} · {self._host.name}"
+        return self._title(screen.title)
+
+    def _title(self, heading: str) -> str:
+        return f"{heading} · {self._texts.isolated(self._host.name)}"
 
     def panel(self, screen: Screen, form: Form) -> str:
         """The changing part of a live page."""
@@ -95,19 +117,21 @@ class Pages:
     def help(self, reason: Reason) -> web.Response:
         """The page of a reason, in general words."""
         say = self._texts.say
-        general = {name: say(f"help.general.{name}") for name in ("provider", "admin", "account", "expected", "seen")}
-        title, words, next_ = (sentences(text) for text in filled(reason.entry, **general))
-        named = {"title": f"{title} · {self._host.name}", "heading": title, "words": words, "next": next_}
-        text = self._templates.get_template("help.html").render(**named, who=say(f"help.who.{reason.remedy}"))
+        said = self._texts.reason_in_general(reason)
+        named = {"title": self._title(said.title), "heading": said.title, "words": said.words, "next": said.next}
+        text = self._templates.get_template("help.html").render(
+            **named, who=say(f"help.who.{reason.remedy}"), offers_languages=True
+        )
         return self._html(text, 200)
 
     def problem_help(self, code: ProblemCode) -> web.Response:
-        """The page of a problem of the API, where its `type` leads: for the host's developers."""
+        """The page of a problem of the API, where its `type` leads. It is for developers, and English."""
         entry, say = code.entry, self._texts.say
-        named = {"title": f"{entry.title} · {self._host.name}", "heading": entry.title, "next": entry.action}
+        named = {"title": self._title(entry.title), "heading": entry.title, "next": entry.action}
         words = say("help.problem", code=code.value, status=str(entry.status))
         who = say("help.who.developer")
-        return self._html(self._templates.get_template("help.html").render(**named, words=words, who=who), 200)
+        text = self._templates.get_template("help.html").render(**named, words=words, who=who, offers_languages=False)
+        return self._html(text, 200)
 
     def guard(self, response: web.StreamResponse) -> None:
         """Sets the headers that every answer of the room has, where it doesn't bring stricter or wider ones."""
@@ -116,11 +140,14 @@ class Pages:
         headers.setdefault("Cache-Control", "no-store")
         headers.setdefault("Referrer-Policy", "no-referrer")
         headers.setdefault("X-Content-Type-Options", "nosniff")
+        if "Content-Language" in headers:
+            headers.setdefault("Vary", "Accept-Language, Cookie")
         if self._browser.secure:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
     def _html(self, text: str, status: int) -> web.Response:
-        return web.Response(text=text, status=status, content_type="text/html")
+        headers = {"Content-Language": self.language}
+        return web.Response(text=text, status=status, content_type="text/html", headers=headers)
 
     def _policy(self, *, leads_to_the_provider: bool = False) -> str:
         form_action = "'self'"

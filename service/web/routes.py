@@ -6,10 +6,10 @@ form changes nothing: it is brought to that browser.
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -28,10 +28,11 @@ from service.oauth.limits import Pace, TooMany
 from service.oauth.pushed import ProviderAway
 from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store.pool import TRANSIENT
+from service.texts.catalogue import texts
+from service.texts.language import ENGLISH, LANGUAGES, Language
 from service.vault.keys import NoKey
 from service.web.address import Network, address_of, networks
 from service.web.browser import Browser
-from service.web.catalogue import Texts
 from service.web.pages import RETRY_S, Form, Pages, asset
 from service.web.screen import Host, Screen
 from service.web.screens import Screens
@@ -40,6 +41,9 @@ _HANDOFF = re.compile(r"[A-Za-z0-9_-]{20,200}")
 _CARRIED = re.compile(r"answer=([A-Za-z0-9_-]{20,7500})")
 _FORM = "application/x-www-form-urlencoded"
 _ROOMS_PATHS = ("/connect", "/oauth/", "/help/", "/reconnect/")
+
+Speaking: TypeAlias = Callable[[web.Request], tuple[Screens, Pages]]
+"""What makes and renders screens in the language of a request."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,35 +76,42 @@ def build_web(
     development: bool,
     trusted_proxies: Collection[str] = (),
     a_minute_from_an_address: int = 120,
-) -> tuple[Screens, Pages]:
-    """Adds the window's routes, and the middleware that guards every answer below their paths; returns what shows them.
+) -> Speaking:
+    """Adds the window's routes, and the middleware that guards every answer below their paths.
+
+    Returns what shows pages to whoever asks.
 
     `host_origin` gets the script's message when it is done; a browser is sent to `return_urls` and there only.
     `a_minute_from_an_address` limits buttons and callbacks; `trusted_proxies` are networks whose word on whose address
     it is counts.
     Raises `ValueError` where the public address isn't https, save in development on loopback.
     """
-    texts = Texts()
     host = Host(host_name, host_origin, frozenset(return_urls))
     browser = Browser(public_url, development=development)
-    screens = Screens(texts, host)
-    pages = Pages(texts, host, browser, frame_ancestors=frame_ancestors, development=development)
     pace = Pace("sign-ins from this address", a_minute_from_an_address)
-    window = _Window(flow, browser, screens, pages, pace, networks(trusted_proxies))
-    app.middlewares.append(window.guarded)
+    proxies = networks(trusted_proxies)
+
+    def window(language: Language) -> _Window:
+        said = texts(language)
+        pages = Pages(said, host, browser, frame_ancestors=frame_ancestors, development=development)
+        return _Window(flow, browser, Screens(said, host), pages, pace, proxies)
+
+    windows = _Windows(browser, {language: window(language) for language in LANGUAGES})
+    of = windows.of
+    app.middlewares.append(windows.guarded)
     app.router.add_get("/connect/assets/{name}", asset)
-    app.router.add_get("/connect/{handoff}", window.start)
-    app.router.add_post("/connect/{handoff}", window.begin)
-    app.router.add_get("/oauth/callback/{context}", window.callback, allow_head=False)
-    app.router.add_post("/oauth/callback/{context}", window.posted)
-    app.router.add_get("/oauth/callback/{context}/{attempt}", window.carried, allow_head=False)
-    app.router.add_get("/connect/attempts/{attempt}", window.attempt)
-    app.router.add_get("/connect/attempts/{attempt}/status", window.status)
-    app.router.add_post("/connect/attempts/{attempt}/again", window.again)
-    app.router.add_post("/connect/attempts/{attempt}/cancel", window.cancel)
-    app.router.add_get("/help/reasons/{code}", window.help)
-    app.router.add_get("/help/problems/{code}", window.problem_help)
-    return screens, pages
+    app.router.add_get("/connect/{handoff}", of(_Window.start))
+    app.router.add_post("/connect/{handoff}", of(_Window.begin))
+    app.router.add_get("/oauth/callback/{context}", of(_Window.callback), allow_head=False)
+    app.router.add_post("/oauth/callback/{context}", of(_Window.posted))
+    app.router.add_get("/oauth/callback/{context}/{attempt}", of(_Window.carried), allow_head=False)
+    app.router.add_get("/connect/attempts/{attempt}", of(_Window.attempt))
+    app.router.add_get("/connect/attempts/{attempt}/status", of(_Window.status))
+    app.router.add_post("/connect/attempts/{attempt}/again", of(_Window.again))
+    app.router.add_post("/connect/attempts/{attempt}/cancel", of(_Window.cancel))
+    app.router.add_get("/help/reasons/{code}", of(_Window.help))
+    app.router.add_get("/help/problems/{code}", windows.by_language[ENGLISH].problem_help)
+    return windows.speaking
 
 
 # What the absence of the database or of a key and a full queue have in common: the same request may succeed soon.
@@ -185,7 +196,7 @@ class _Window:
         body = orjson.dumps(
             {
                 "title": self.pages.title(screen),
-                "said": _said(screen),
+                "said": self._said(screen),
                 "final": screen.final,
                 "html": self.pages.panel(screen, form),
             }
@@ -194,6 +205,7 @@ class _Window:
         unchanged = request.headers.get("If-None-Match") == etag
         response = web.Response(status=304) if unchanged else web.Response(body=body, content_type="application/json")
         response.headers["ETag"] = etag
+        response.headers["Content-Language"] = self.pages.language
         if form.cookie is not None:
             self.browser.give_form(response, form.cookie)
         return response
@@ -225,19 +237,11 @@ class _Window:
         code = request.match_info["code"]
         return self.pages.problem_help(ProblemCode(code)) if code in set(ProblemCode) else self._dead(Dead.UNKNOWN)
 
-    @property
-    def guarded(self) -> Middleware:
-        """The room's middleware: every answer has the headers, and every error is a page of ours."""
-
-        @web.middleware
-        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if not request.path.startswith(_ROOMS_PATHS):
-                return await handler(request)
-            response = await self._answer(request, handler)
-            self.pages.guard(response)
-            return response
-
-        return guarded
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The handler's answer, with the headers that each has; every error is a page of ours."""
+        response = await self._answer(request, handler)
+        self.pages.guard(response)
+        return response
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -284,6 +288,12 @@ class _Window:
     def _dead(self, dead: Dead, look: str = "") -> web.Response:
         return self.pages.page(self.screens.dead(dead, look), status=_DEAD_STATUS.get(dead, 404))
 
+    def _said(self, screen: Screen) -> str:
+        """What a screen reader says when the page has changed: how far it is, or how it ended."""
+        done, stop = [line.label for line in screen.lines if line.status == "done"], self.pages.full_stop
+        said = (screen.title, *(screen.words if screen.final else done[-1:]))
+        return " ".join(f"{text.rstrip('.…。')}{stop}" for text in said)
+
     def _trouble(self, request: web.Request, kind: str, status: int) -> web.Response:
         address = _page_of(request)
         screen = self.screens.trouble(kind, address)
@@ -294,13 +304,46 @@ class _Window:
         return response
 
 
+@dataclass(frozen=True)
+class _Windows:
+    """A window a language: each request goes to the one of its own."""
+
+    browser: Browser
+    by_language: Mapping[Language, _Window]
+
+    def of(self, handler: Callable[[_Window, web.Request], Awaitable[web.StreamResponse]]) -> Handler:
+        """A handler of the window, for whichever language a request is in."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await handler(self._window(request), request)
+
+        return handle
+
+    def speaking(self, request: web.Request) -> tuple[Screens, Pages]:
+        """What shows pages to whoever asks."""
+        window = self._window(request)
+        return window.screens, window.pages
+
+    @property
+    def guarded(self) -> Middleware:
+        """The room's middleware. A language that was asked for is kept for the visit."""
+
+        @web.middleware
+        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not request.path.startswith(_ROOMS_PATHS):
+                return await handler(request)
+            response = await self._window(request).answer(request, handler)
+            if (asked := self.browser.asked_for(request)) is not None:
+                self.browser.give_language(response, asked)
+            return response
+
+        return guarded
+
+    def _window(self, request: web.Request) -> _Window:
+        return self.by_language[self.browser.language(request)]
+
+
 _DEAD_STATUS = {Dead.BAD_REQUEST: 400, Dead.LOGIN_DOES_NOT_HELP: 409, Dead.VERIFICATION_RUNNING: 409}
-
-
-def _said(screen: Screen) -> str:
-    """What a screen reader says when the page has changed: how far it is, or how it ended."""
-    done = [line.label for line in screen.lines if line.status == "done"]
-    return " ".join(f"{text.rstrip('.…')}." for text in (screen.title, *(screen.words if screen.final else done[-1:])))
 
 
 def _handoff(request: web.Request) -> Secret | None:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
-from service.oauth.window import Dead, WindowView
-from service.web.catalogue import Texts, filled, shown
+from service.oauth.window import Dead, ProviderWords, WindowView
+from service.texts.catalogue import Texts, shown
 from service.web.screen import Action, Host, Line, LineStatus, Screen, Tone
 
 SLOW_AFTER = timedelta(seconds=20)
@@ -30,7 +30,8 @@ class Screens:
         first = view.account is None
         why = None
         if view.failure not in (None, Reason.NEVER_CONNECTED):
-            why = filled(view.failure.entry, **values)[:2]
+            said = self._texts.reason(view.failure, **values)
+            why = (said.title, said.words)
         lead = "start.lead_first" if first else "start.lead" if view.failure else "start.lead_working"
         return Screen(
             name="start",
@@ -41,7 +42,7 @@ class Screens:
             provider=shown(view.provider.name),
             facts=self._facts(view, values),
             why=why,
-            needed=tuple(shown(one) for one in view.provider.prerequisites),
+            needed=tuple(shown(one) for one in self._provider(view).prerequisites),
             caution=self._say("start.caution", values),
             final=False,
         )
@@ -142,7 +143,7 @@ class Screens:
     def _reason(self, view: WindowView, reason: Reason, *, name: str) -> Screen:
         """A reason's words, and its one next step: sign in again where that mends it, else back to the host."""
         values = self._values(view)
-        title, words, next_ = filled(reason.entry, **values)
+        said = self._texts.reason(reason, **values)
         leave = self._leave(view)
         again = None
         if reason.offers_login:
@@ -152,9 +153,9 @@ class Screens:
         return Screen(
             name=name,
             tone="attention",
-            title=title,
-            words=(words,),
-            next=next_,
+            title=said.title,
+            words=(said.words,),
+            next=said.next,
             primary=again or leave,
             secondary=leave if again and leave.kind == "back" else None,
             provider=shown(view.provider.name),
@@ -223,7 +224,7 @@ class Screens:
         return Action("close", self._texts.say("close"))
 
     def _values(self, view: WindowView) -> dict[str, str]:
-        provider = view.provider
+        provider = self._provider(view)
         known = {
             "host": self._host.name,
             "provider": provider.name,
@@ -238,6 +239,9 @@ class Screens:
             "expected": (view.expected.name if view.expected else "") or account,
             "seen": (view.seen.name if view.seen else "") or self._say("unknown.seen", known),
         }
+
+    def _provider(self, view: WindowView) -> ProviderWords:
+        return view.provider.spoken(self._texts.language)
 
     def _say(self, key: str, values: Mapping[str, str]) -> str:
         return self._texts.say(key, **values)

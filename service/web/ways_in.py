@@ -11,8 +11,7 @@ from typing import Protocol
 from aiohttp import web
 
 from service.oauth.window import Dead
-from service.web.pages import Pages
-from service.web.screens import Screens
+from service.web.routes import Speaking
 
 
 class Hints(Protocol):
@@ -25,8 +24,7 @@ class Hints(Protocol):
 class WaysIn:
     """The addresses of a deployment that has these providers."""
 
-    screens: Screens
-    pages: Pages
+    speaking: Speaking
     hints: Hints
     providers: Collection[str]
     reconnect_url: str | None
@@ -38,14 +36,16 @@ class WaysIn:
 
     async def reconnect(self, request: web.Request) -> web.Response:
         """To the host, with nothing but the provider's id, which is one of ours: nothing of the request goes along."""
+        screens, pages = self.speaking(request)
         provider = next((one for one in self.providers if one == request.match_info["provider"]), None)
         if provider is None:
-            return self.pages.page(self.screens.dead(Dead.UNKNOWN), status=404)
+            return pages.page(screens.dead(Dead.UNKNOWN), status=404)
         if self.reconnect_url is None:
-            return self.pages.page(self.screens.way_in("reconnect"))
+            return pages.page(screens.way_in("reconnect"))
         separator = "&" if "?" in self.reconnect_url else "?"
         return web.Response(status=303, headers={"Location": f"{self.reconnect_url}{separator}provider={provider}"})
 
     async def disconnected(self, request: web.Request) -> web.Response:
         await self.hints.hinted(request.match_info["provider"], request.raw_path.partition("?")[2])
-        return self.pages.page(self.screens.way_in("disconnected"))
+        screens, pages = self.speaking(request)
+        return pages.page(screens.way_in("disconnected"))

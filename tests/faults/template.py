@@ -32,7 +32,8 @@ from service.oauth.description import load_descriptions
 from service.settings import load
 from service.store import due
 from service.telemetry import set_up_logs
-from service.web.catalogue import Texts
+from service.texts.catalogue import texts
+from service.texts.language import ENGLISH
 from tests.faults import tracer
 from tests.faults.points import Point, find_points
 from tests.faults.tracer import When, die, unwatch
@@ -68,7 +69,7 @@ def join_a_group_of_its_own() -> None:
 def warm_up() -> None:
     """What every process reads and compiles first is there already when one is forked."""
     load_descriptions()
-    Texts()
+    texts(ENGLISH)
     router = web.Application().router
     for route in ROUTES:
         router.add_resource(route.path)
