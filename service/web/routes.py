@@ -4,9 +4,8 @@ A GET changes nothing, save the callback, which only the browser that began may 
 form changes nothing: it is brought to that browser.
 """
 
-import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -32,6 +31,7 @@ from service.vault.keys import NoKey
 from service.web.address import Network, address_of, networks
 from service.web.browser import Browser
 from service.web.catalogue import Texts
+from service.web.following import HEADERS, Following, Told, TooManyStreams
 from service.web.pages import RETRY_S, Form, Pages, asset
 from service.web.screen import Host, Screen
 from service.web.screens import Screens
@@ -56,6 +56,7 @@ class Flow(Protocol):
         self, context: str, attempt: AttemptId, sealed: str, browser: Secret | None
     ) -> Returned | Dead: ...
     async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead: ...
+    async def marks(self, ids: Collection[AttemptId]) -> Mapping[AttemptId, str]: ...
     async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead: ...
     async def give_up(self, attempt: AttemptId, browser: Secret) -> WindowView | Dead: ...
 
@@ -86,7 +87,9 @@ def build_web(
     screens = Screens(texts, host)
     pages = Pages(texts, host, browser, frame_ancestors=frame_ancestors, development=development)
     pace = Pace("sign-ins from this address", a_minute_from_an_address)
-    window = _Window(flow, browser, screens, pages, pace, networks(trusted_proxies))
+    following = Following(flow.marks)
+    following.add_to(app)
+    window = _Window(flow, browser, screens, pages, pace, networks(trusted_proxies), following)
     app.middlewares.append(window.guarded)
     app.router.add_get("/connect/assets/{name}", asset)
     app.router.add_get("/connect/{handoff}", window.start)
@@ -96,6 +99,7 @@ def build_web(
     app.router.add_get("/oauth/callback/{context}/{attempt}", window.carried, allow_head=False)
     app.router.add_get("/connect/attempts/{attempt}", window.attempt)
     app.router.add_get("/connect/attempts/{attempt}/status", window.status)
+    app.router.add_get("/connect/attempts/{attempt}/events", window.events, allow_head=False)
     app.router.add_post("/connect/attempts/{attempt}/again", window.again)
     app.router.add_post("/connect/attempts/{attempt}/cancel", window.cancel)
     app.router.add_get("/help/reasons/{code}", window.help)
@@ -115,6 +119,7 @@ class _Window:
     pages: Pages
     pace: Pace
     proxies: tuple[Network, ...]
+    following: Following
 
     async def start(self, request: web.Request) -> web.Response:
         handoff = _handoff(request)
@@ -177,26 +182,53 @@ class _Window:
 
     async def status(self, request: web.Request) -> web.Response:
         """The changing part of the page, for the script; 404 where the page itself would lead nowhere."""
-        found = await self._view(request)
-        if isinstance(found, Dead):
-            return web.Response(body=b'{"final":true}', status=404, content_type="application/json")
-        screen = self.screens.attempt(found, datetime.now(UTC))
         form = self._form(request)
-        body = orjson.dumps(
-            {
-                "title": self.pages.title(screen),
-                "said": _said(screen),
-                "final": screen.final,
-                "html": self.pages.panel(screen, form),
-            }
-        )
-        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        told = await self._told(request, form)
+        if told is None:
+            return _gone()
+        etag = f'"{told.mark}"'
         unchanged = request.headers.get("If-None-Match") == etag
-        response = web.Response(status=304) if unchanged else web.Response(body=body, content_type="application/json")
+        response = (
+            web.Response(status=304) if unchanged else web.Response(body=told.body, content_type="application/json")
+        )
         response.headers["ETag"] = etag
         if form.cookie is not None:
             self.browser.give_form(response, form.cookie)
         return response
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """The same as a stream that goes on as the attempt does; refused where it can't be, and the script asks."""
+        form, attempt = self._form(request), _attempt(request)
+        if attempt is None or await self._told(request, form) is None:
+            return _gone()
+        response = web.StreamResponse(headers=HEADERS)
+        self.pages.guard(response)
+        if form.cookie is not None:
+            self.browser.give_form(response, form.cookie)
+        try:
+            await self.following.stream(
+                request, attempt, address_of(request, self.proxies), response, lambda: self._told(request, form)
+            )
+        except TooManyStreams:
+            return web.Response(status=429, headers={"Retry-After": "60"})
+        except Exception:  # the border: what has begun can't become a page any more, it can only end
+            if not response.prepared:
+                raise
+            log.exception("window_fault", route=_route(request))
+        return response
+
+    async def _told(self, request: web.Request, form: Form) -> Told | None:
+        found = await self._view(request)
+        if isinstance(found, Dead):
+            return None
+        screen = self.screens.attempt(found, datetime.now(UTC))
+        shown = {
+            "title": self.pages.title(screen),
+            "said": _said(screen),
+            "final": screen.final,
+            "html": self.pages.panel(screen, form),
+        }
+        return Told(orjson.dumps(shown), screen.final)
 
     async def again(self, request: web.Request) -> web.Response:
         self._count(request)
@@ -301,6 +333,10 @@ def _said(screen: Screen) -> str:
     """What a screen reader says when the page has changed: how far it is, or how it ended."""
     done = [line.label for line in screen.lines if line.status == "done"]
     return " ".join(f"{text.rstrip('.…')}." for text in (screen.title, *(screen.words if screen.final else done[-1:])))
+
+
+def _gone() -> web.Response:
+    return web.Response(body=b'{"final":true}', status=404, content_type="application/json")
 
 
 def _handoff(request: web.Request) -> Secret | None:
