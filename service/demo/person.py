@@ -35,6 +35,7 @@ class Screen:
     status: int
     name: str
     is_final: bool
+    """Whether the attempt has come to its end: the connected screen may go on until the first data."""
     heading: str
     text: str
     forms: tuple[Form, ...]
@@ -55,7 +56,8 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if "data-screen" in given:
-            self.name, self.is_final = given["data-screen"], given.get("data-final") == "yes"
+            self.name = given["data-screen"]
+            self.is_final = given.get("data-final") == "yes" or bool(given.get("data-outcome"))
         if tag == "form":
             self.forms.append((given.get("action", ""), {}, []))
         elif tag == "input" and self.forms:

@@ -6,7 +6,7 @@ Nothing here decides about a connector: it finds the attempt, checks the browser
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
@@ -31,6 +31,7 @@ from service.oauth.standing import owner_of_attempt, person_of, same_browser
 from service.oauth.window import Begun, Dead, Returned, WindowView
 from service.store import attempts
 from service.store.attempts import AttemptRow, Request
+from service.store.marks import marks
 from service.store.pool import Connection, Pool
 from statemachine.inputs import Cancelled, StartReauth
 
@@ -192,6 +193,11 @@ class Flow(Returning):
             return await attempts.renew_request(connection, id_, request)
 
         return await self._go(row, browser, renew)
+
+    async def marks(self, ids: Collection[AttemptId]) -> Mapping[AttemptId, str]:
+        """For each attempt that there is: something that differs after every write to it or its connector."""
+        async with self._pool.acquire() as connection:
+            return await marks(connection, ids)
 
     async def give_up(self, attempt: AttemptId, browser: Secret) -> Window:
         """The person stops."""

@@ -1,9 +1,9 @@
 """Whose grant is it? The provider's own answer to the new token is the proof; everything else is a claim."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import orjson
@@ -48,6 +48,14 @@ class _Proved:
     person: str | None
 
 
+Reached: TypeAlias = Callable[[Step], Awaitable[None]]
+"""Told of a step as soon as it is reached, for whoever watches."""
+
+
+async def _unwatched(step: Step) -> None:
+    """Nobody watches."""
+
+
 async def verify(
     outbound: Outbound,
     config: ProviderConfig,
@@ -56,6 +64,7 @@ async def verify(
     expected: Account | None,
     claimed: str | None,
     nonce: str | None,
+    reached: Reached = _unwatched,
 ) -> VerifiedAccount | Rejection | Unavailable:
     """Checks scope, account and role of a new grant.
 
@@ -77,8 +86,12 @@ async def verify(
             account = _the_one(proved, expected, claims.account, claimed)
             if isinstance(account, Rejection):
                 return account
+            await reached(Step.ACCOUNT_CHECKED)
             role = await _role(outbound, config, grant, account.id, proved.person, claims.values)
-            return role or VerifiedAccount(account, claims.subject or proved.person)
+            if role is not None:
+                return role
+            await reached(Step.PERMISSION_CHECKED)
+            return VerifiedAccount(account, claims.subject or proved.person)
         case Rejection(reason=Reason.ACCESS_REVOKED | Reason.TOKEN_REFUSED) if expected and _by_call(config):
             other = claims.account or claimed
             return await _wrong(outbound, config, grant, other if other != expected.id else None, proof.evidence)

@@ -6,6 +6,7 @@ that can't be known (whether a code that was sent was redeemed) ends the attempt
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import orjson
 import structlog
@@ -191,7 +192,13 @@ class Verifier:
     ) -> None:
         expected = row.account
         result = await verify(
-            self._outbound, config, grant, expected=expected, claimed=row.claimed_account, nonce=row.nonce
+            self._outbound,
+            config,
+            grant,
+            expected=expected,
+            claimed=row.claimed_account,
+            nonce=row.nonce,
+            reached=partial(self._reached, row),
         )
         match result:
             case VerifiedAccount(account, granted_by):
@@ -207,6 +214,11 @@ class Verifier:
                 )
             case Unavailable() as unavailable:
                 await self._wait(job, row, unavailable)
+
+    async def _reached(self, row: AttemptRow, step: Step) -> None:
+        """Lets the person's window follow the checks."""
+        async with self._pool.acquire() as connection:
+            await attempts.set_step(connection, row.attempt, step)
 
     async def _prove(
         self, row: AttemptRow, stored: CredentialRow, grant: Grant, account: str, granted_by: str | None

@@ -109,7 +109,8 @@ update attempt a set session_began = coalesce(before.session_began, before.opene
 from attempt before where a.attempt_id = $1 and before.attempt_id = $2
 """
 
-SET_STEP = "update attempt set step = $2 where attempt_id = $1"
+# Only while the attempt runs: where it stopped stays.
+SET_STEP = "update attempt set step = $2 where attempt_id = $1 and ended_at is null"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ A GET changes nothing, save the callback, which only the browser that began may 
 form changes nothing: it is brought to that browser.
 """
 
-import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from service.texts.language import ENGLISH, LANGUAGES, Language
 from service.vault.keys import NoKey
 from service.web.address import Network, address_of, networks
 from service.web.browser import Browser
+from service.web.following import HEADERS, Following, Told, TooManyStreams
 from service.web.pages import RETRY_S, Form, Pages, asset
 from service.web.screen import Host, Screen
 from service.web.screens import Screens
@@ -60,6 +60,7 @@ class Flow(Protocol):
         self, context: str, attempt: AttemptId, sealed: str, browser: Secret | None
     ) -> Returned | Dead: ...
     async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead: ...
+    async def marks(self, ids: Collection[AttemptId]) -> Mapping[AttemptId, str]: ...
     async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead: ...
     async def give_up(self, attempt: AttemptId, browser: Secret) -> WindowView | Dead: ...
 
@@ -90,11 +91,13 @@ def build_web(
     browser = Browser(public_url, development=development)
     pace = Pace("sign-ins from this address", a_minute_from_an_address)
     proxies = networks(trusted_proxies)
+    following = Following(flow.marks)
+    following.add_to(app)
 
     def window(language: Language) -> _Window:
         said = texts(language)
         pages = Pages(said, host, browser, frame_ancestors=frame_ancestors, development=development)
-        return _Window(flow, browser, Screens(said, host), pages, pace, proxies)
+        return _Window(flow, browser, Screens(said, host), pages, pace, proxies, following)
 
     windows = _Windows(browser, {language: window(language) for language in LANGUAGES})
     of = windows.of
@@ -107,6 +110,7 @@ def build_web(
     app.router.add_get("/oauth/callback/{context}/{attempt}", of(_Window.carried), allow_head=False)
     app.router.add_get("/connect/attempts/{attempt}", of(_Window.attempt))
     app.router.add_get("/connect/attempts/{attempt}/status", of(_Window.status))
+    app.router.add_get("/connect/attempts/{attempt}/events", of(_Window.events), allow_head=False)
     app.router.add_post("/connect/attempts/{attempt}/again", of(_Window.again))
     app.router.add_post("/connect/attempts/{attempt}/cancel", of(_Window.cancel))
     app.router.add_get("/help/reasons/{code}", of(_Window.help))
@@ -126,6 +130,7 @@ class _Window:
     pages: Pages
     pace: Pace
     proxies: tuple[Network, ...]
+    following: Following
 
     async def start(self, request: web.Request) -> web.Response:
         handoff = _handoff(request)
@@ -188,27 +193,54 @@ class _Window:
 
     async def status(self, request: web.Request) -> web.Response:
         """The changing part of the page, for the script; 404 where the page itself would lead nowhere."""
-        found = await self._view(request)
-        if isinstance(found, Dead):
-            return web.Response(body=b'{"final":true}', status=404, content_type="application/json")
-        screen = self.screens.attempt(found, datetime.now(UTC))
         form = self._form(request)
-        body = orjson.dumps(
-            {
-                "title": self.pages.title(screen),
-                "said": self._said(screen),
-                "final": screen.final,
-                "html": self.pages.panel(screen, form),
-            }
-        )
-        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        told = await self._told(request, form)
+        if told is None:
+            return _gone()
+        etag = f'"{told.mark}"'
         unchanged = request.headers.get("If-None-Match") == etag
-        response = web.Response(status=304) if unchanged else web.Response(body=body, content_type="application/json")
+        response = (
+            web.Response(status=304) if unchanged else web.Response(body=told.body, content_type="application/json")
+        )
         response.headers["ETag"] = etag
         response.headers["Content-Language"] = self.pages.language
         if form.cookie is not None:
             self.browser.give_form(response, form.cookie)
         return response
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """The same as a stream that goes on as the attempt does; refused where it can't be, and the script asks."""
+        form, attempt = self._form(request), _attempt(request)
+        if attempt is None or await self._told(request, form) is None:
+            return _gone()
+        response = web.StreamResponse(headers=HEADERS)
+        self.pages.guard(response)
+        if form.cookie is not None:
+            self.browser.give_form(response, form.cookie)
+        try:
+            await self.following.stream(
+                request, attempt, address_of(request, self.proxies), response, lambda: self._told(request, form)
+            )
+        except TooManyStreams:
+            return web.Response(status=429, headers={"Retry-After": "60"})
+        except Exception:  # the border: what has begun can't become a page any more, it can only end
+            if not response.prepared:
+                raise
+            log.exception("window_fault", route=_route(request))
+        return response
+
+    async def _told(self, request: web.Request, form: Form) -> Told | None:
+        found = await self._view(request)
+        if isinstance(found, Dead):
+            return None
+        screen = self.screens.attempt(found, datetime.now(UTC))
+        shown = {
+            "title": self.pages.title(screen),
+            "said": self._said(screen),
+            "final": screen.final,
+            "html": self.pages.panel(screen, form),
+        }
+        return Told(orjson.dumps(shown), screen.final)
 
     async def again(self, request: web.Request) -> web.Response:
         self._count(request)
@@ -344,6 +376,10 @@ class _Windows:
 
 
 _DEAD_STATUS = {Dead.BAD_REQUEST: 400, Dead.LOGIN_DOES_NOT_HELP: 409, Dead.VERIFICATION_RUNNING: 409}
+
+
+def _gone() -> web.Response:
+    return web.Response(body=b'{"final":true}', status=404, content_type="application/json")
 
 
 def _handoff(request: web.Request) -> Secret | None:

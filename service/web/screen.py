@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from schemas.lifecycle import Step
+
 Tone: TypeAlias = Literal["calm", "busy", "good", "attention"]
 LineStatus: TypeAlias = Literal["done", "now", "failed", "waiting"]
 
@@ -47,8 +49,10 @@ class Screen:
     support_code: str | None = None
     final: bool = True
     """Whether nothing more will change by itself."""
+    step: Step | None = None
+    """How far the attempt is, while it is under way."""
     outcome: Literal["connected", "ended"] | None = None
-    """What the host's page is told."""
+    """How it went. The host's page is told of both."""
 
 
 @dataclass(frozen=True, slots=True)

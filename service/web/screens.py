@@ -13,6 +13,8 @@ from service.web.screen import Action, Host, Line, LineStatus, Screen, Tone
 
 SLOW_AFTER = timedelta(seconds=20)
 """From the return to when the person is told that the provider is slow."""
+WATCHED_FOR = timedelta(minutes=2)
+"""From the return to when the window stops waiting for the first data, and says that it will come."""
 
 
 class Screens:
@@ -45,6 +47,7 @@ class Screens:
             needed=tuple(shown(one) for one in self._provider(view).prerequisites),
             caution=self._say("start.caution", values),
             final=False,
+            step=view.step,
         )
 
     def attempt(self, view: WindowView, now: datetime) -> Screen:
@@ -52,7 +55,7 @@ class Screens:
         if view.state in (State.DISCONNECTED, State.DELETED):
             return self._told(view, "ended.removed")
         if view.succeeded:
-            return self._succeeded(view)
+            return self._succeeded(view, now)
         if view.live:
             return self._live(view, now)
         if view.ending is None or (view.ending is Reason.CANCELLED and view.state in _ELSEWHERE):
@@ -97,18 +100,25 @@ class Screens:
             secondary=Action("post", self._say("waiting.stop", values), _address(view, "cancel")),
         )
 
-    def _succeeded(self, view: WindowView) -> Screen:
+    def _succeeded(self, view: WindowView, now: datetime) -> Screen:
         if view.state is State.FAILED and view.failure is not None:
             return self._reason(view, view.failure, name=f"afterwards {view.failure}")
         flowing = view.state is State.HEALTHY
+        recent = view.returned_at is not None and now - view.returned_at < WATCHED_FOR
+        watched = recent and view.state is State.SYNCING
         return self._screen(
             view,
             "connected",
             "good",
-            "connected.words",
+            "connected.words_watched" if watched else "connected.words",
             title="connected.title_flowing" if flowing else "connected.title",
             primary=self._leave(view),
-            lines=tuple(self._line(view, key, "done") for key, _ in _LINES),
+            lines=(
+                *(self._line(view, key, "done") for key, _ in _LINES[:-1]),
+                self._line(view, _LINES[-1][0], "done" if flowing else "now" if watched else "waiting"),
+            ),
+            final=not watched,
+            step=Step.DATA_FLOWING if flowing else view.step,
             outcome="connected",
         )
 
@@ -123,6 +133,8 @@ class Screens:
         primary: Action | None = None,
         secondary: Action | None = None,
         lines: tuple[Line, ...] = (),
+        final: bool = False,
+        step: Step | None = None,
         outcome: Literal["connected"] | None = None,
     ) -> Screen:
         values = self._values(view)
@@ -136,7 +148,8 @@ class Screens:
             provider=shown(view.provider.name),
             lines=lines,
             support_code=_support_code(view),
-            final=outcome is not None,
+            final=final,
+            step=step or view.step,
             outcome=outcome,
         )
 
@@ -255,6 +268,7 @@ _LINES = (
     ("permission", Step.PERMISSION_CHECKED),
     ("saved", Step.CREDENTIAL_SAVED),
     ("sync", Step.SYNC_STARTED),
+    ("data", Step.DATA_FLOWING),
 )
 _STOPPED_AT = {
     Reason.WRONG_ACCOUNT: "company",

@@ -4,7 +4,7 @@ import asyncio
 import html
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
@@ -104,6 +104,10 @@ class MemoryFlow:
     async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead:
         self._meet_trouble()
         return self.view_ if attempt == self.view_.attempt and self._is_mine(browser) else Dead.UNKNOWN
+
+    async def marks(self, ids: Collection[AttemptId]) -> Mapping[AttemptId, str]:
+        self._meet_trouble()
+        return {attempt: repr(self.view_) for attempt in ids if attempt == self.view_.attempt}
 
     async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead:
         self._meet_trouble()
@@ -421,8 +425,11 @@ async def test_the_status_is_small_and_unchanged_costs_nothing(person: Person, f
     flow.view_ = replace(flow.view_, live=False, succeeded=True, state=State.SYNCING)
     changed = await person.get(STATUS, **{"If-None-Match": first.headers["ETag"]})
     body = await changed.json()
-    assert (changed.status, body["final"]) == (200, True)
+    assert (changed.status, body["final"]) == (200, False)
     assert 'data-outcome="connected"' in body["html"]
+
+    flow.view_ = replace(flow.view_, state=State.HEALTHY)
+    assert (await (await person.get(STATUS)).json())["final"]
 
 
 async def test_p06_after_a_wrong_company_the_button_leads_to_the_provider_again(

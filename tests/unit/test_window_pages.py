@@ -18,7 +18,7 @@ from service.texts.catalogue import MAX_OUTSIDE_TEXT, Texts
 from service.web.browser import Browser
 from service.web.pages import ASSETS, Form, Pages
 from service.web.screen import Host, Screen
-from service.web.screens import SLOW_AFTER, Screens
+from service.web.screens import SLOW_AFTER, WATCHED_FOR, Screens
 from statemachine.connector import Account
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -206,10 +206,9 @@ def test_the_steps_follow_the_checks() -> None:
     def statuses(step: Step) -> list[str]:
         return [line.status for line in SCREENS.attempt(replace(CHECKING, step=step), NOW).lines]
 
-    assert statuses(Step.RETURNED) == ["done", "now", "waiting", "waiting", "waiting"]
-    assert statuses(Step.ACCOUNT_CHECKED) == ["done", "done", "now", "waiting", "waiting"]
-    assert statuses(Step.PERMISSION_CHECKED) == ["done", "done", "done", "now", "waiting"]
-    assert [line.status for line in SCREENS.attempt(SUCCEEDED, NOW).lines] == ["done"] * 5
+    assert statuses(Step.RETURNED) == ["done", "now", "waiting", "waiting", "waiting", "waiting"]
+    assert statuses(Step.ACCOUNT_CHECKED) == ["done", "done", "now", "waiting", "waiting", "waiting"]
+    assert statuses(Step.PERMISSION_CHECKED) == ["done", "done", "done", "now", "waiting", "waiting"]
 
 
 def test_success_says_that_the_sync_has_started() -> None:
@@ -217,6 +216,20 @@ def test_success_says_that_the_sync_has_started() -> None:
 
     assert screen.title == "Connected, your sync has started"
     assert screen.final and screen.outcome == "connected"
+
+
+def test_the_connected_window_watches_for_the_first_data_and_after_a_while_says_that_it_will_come() -> None:
+    returned = replace(SUCCEEDED, returned_at=NOW)
+    watching = SCREENS.attempt(returned, NOW + timedelta(seconds=5))
+    flowing = SCREENS.attempt(replace(returned, state=State.HEALTHY), NOW + timedelta(seconds=9))
+    later = SCREENS.attempt(returned, NOW + WATCHED_FOR)
+
+    assert [(screen.final, screen.lines[-1].status) for screen in (watching, flowing, later)] == [
+        *((False, "now"), (True, "done"), (True, "waiting")),
+    ]
+    assert {screen.outcome for screen in (watching, flowing, later)} == {"connected"}
+    assert all(line.status == "done" for screen in (watching, flowing, later) for line in screen.lines[:-1])
+    assert flowing.step is Step.DATA_FLOWING and "by itself" in later.words[0]
 
 
 @pytest.mark.parametrize(

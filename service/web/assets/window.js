@@ -6,14 +6,21 @@
   const panel = document.querySelector("[data-panel]");
   const said = document.querySelector("[data-said]");
   const CONTINUED = "regrant-continued";
+  const ANSWERS_WITHIN_MS = 5000;
+  const SILENT_AT_MOST_MS = 25000;
+  const [, attempt] = location.pathname.match(/^\/connect\/attempts\/([0-9a-f-]{36})$/) || [];
 
   const card = () => panel.querySelector("[data-screen]");
   const isFinal = () => card().dataset.final === "yes";
 
-  function tellHost() {
-    const { outcome } = card().dataset;
-    if (!outcome || !hostOrigin || !window.opener) return;
-    window.opener.postMessage({ type: "regrant:attempt", outcome }, hostOrigin);
+  // The host's page hears how far it is and how it ended: no more than its own backend can ask.
+  let told = "";
+
+  function tellHost({ step, outcome } = card().dataset) {
+    if (!hostOrigin || !window.opener || told === `${step} ${outcome}` || !(step || outcome)) return;
+    told = `${step} ${outcome}`;
+    const known = Object.entries({ attempt_id: attempt, step, outcome }).filter(([, value]) => value);
+    window.opener.postMessage({ type: "regrant:attempt", ...Object.fromEntries(known) }, hostOrigin);
   }
 
   // In a pop-up "back" means closing it: the host's page is still open behind it.
@@ -28,6 +35,7 @@
     const button = event.target.querySelector("button");
     if (button.getAttribute("aria-busy") === "true") event.preventDefault();
     button.setAttribute("aria-busy", "true");
+    if (!event.target.action.endsWith("/cancel")) tellHost({ step: "provider_page" });
   }
 
   // Goes on by itself once a tab: a provider that interrupts every time must not make a circle.
@@ -66,11 +74,38 @@
     panel.innerHTML = answer.html; // our own server's template; everything foreign in it is escaped there
     document.title = answer.title;
     arrange();
-    if (answer.final || (focused && before !== card().dataset.screen)) panel.querySelector("h1").focus();
+    const another = before !== card().dataset.screen;
+    if (another && (focused || card().dataset.outcome)) panel.querySelector("h1").focus();
+    else if (focused) (panel.querySelector("[data-primary] .button") || panel.querySelector("h1")).focus();
     say(answer.said);
   }
 
-  async function follow() {
+  // By server-sent events. Where they are refused, kept back by a proxy, or fail twice, by asking.
+  function follow() {
+    if (!window.EventSource) return ask();
+    const source = new EventSource(status.replace(/status$/, "events"));
+    let errors = 0;
+    let patience;
+    const stop = () => { clearTimeout(patience); source.close(); };
+    const giveUp = () => { stop(); ask(); };
+    const wait = (ms) => { clearTimeout(patience); patience = setTimeout(giveUp, ms); };
+    const heard = () => { errors = 0; wait(SILENT_AT_MOST_MS); };
+    source.addEventListener("still", heard);
+    source.addEventListener("screen", (event) => {
+      heard();
+      show(JSON.parse(event.data));
+      if (isFinal()) stop();
+    });
+    source.addEventListener("gone", () => { stop(); location.reload(); }); // the page itself says why
+    source.addEventListener("error", () => {
+      errors += 1;
+      if (source.readyState === EventSource.CLOSED || errors > 1) giveUp();
+      else wait(ANSWERS_WITHIN_MS);
+    });
+    wait(ANSWERS_WITHIN_MS);
+  }
+
+  async function ask() {
     let etag = "";
     for (let asked = 1; !isFinal(); asked += 1) {
       await new Promise((resume) => setTimeout(resume, asked < 30 ? 700 : 3000));
