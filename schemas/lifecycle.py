@@ -48,6 +48,8 @@ class Trigger(Described):
     GRANT_REFUSED = "grant_refused", "The person came back from the provider with a refusal."
     CANCELLED = "cancelled", "The person gave up in the window."
     AUTH_EXPIRED = "auth_expired", "Nobody came back before the attempt's deadline."
+    HANDED_ON = "handed_on", "The open attempt was handed to a person by a new link; its older links are void."
+    EXPLAINED = "explained", "The person told, after the deadline, what the provider had shown instead of coming back."
     VERIFIED = "verified", "The grant is of the right account, person and scope."
     REJECTED = "rejected", "The grant failed a check."
     PROVIDER_UNAVAILABLE = "provider_unavailable", "The provider couldn't be asked about the grant just now."
@@ -81,6 +83,10 @@ class Ignored(Described):
     OLDER_RUN = "older_run", "It repeats, or is older than, a sync outcome that is known already."
     OLDER_COMMAND = "older_command", "It repeats, or is older than, a command that is done already."
     ATTEMPT_NOT_LIVE = "attempt_not_live", "It belongs to an attempt that has ended or was replaced."
+    NOT_UNEXPLAINED = (
+        "not_unexplained",
+        "Only the last attempt can be explained, once, where nobody came back before its deadline.",
+    )
     GRANT_ALREADY_RECEIVED = "grant_already_received", "The attempt's code came in before."
     DEADLINE_NOT_SET = "deadline_not_set", "The deadline it was set for no longer runs."
     NOT_VERIFYING = "not_verifying", "No verification is running."

@@ -78,6 +78,7 @@ class Reason(StrEnum):
     ACCOUNT_TAKEN = "account_taken"
     NEEDS_ADMIN = "needs_admin"
     SCOPE_MISSING = "scope_missing"
+    PRODUCT_MISSING = "product_missing"
     CODE_REFUSED = "code_refused"
     EXCHANGE_INTERRUPTED = "exchange_interrupted"
     VERIFICATION_TIMED_OUT = "verification_timed_out"
@@ -273,6 +274,13 @@ CATALOGUE: dict[Reason, Entry] = {
         "A permission is missing",
         "A permission that the sync needs was not given. Nothing was changed.",
         "Start again and leave every permission ticked.",
+    ),
+    Reason.PRODUCT_MISSING: Entry(
+        Origin.OWNER,
+        Remedy.REAUTHORISE,
+        "{provider} has to be set up first",
+        "{provider} asked for something to be set up before anybody can be connected. Nothing was changed.",
+        "Set it up at {provider}, or ask an {admin} to do it; then start again.",
     ),
     Reason.CODE_REFUSED: Entry(
         Origin.PROVIDER,

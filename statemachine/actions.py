@@ -10,6 +10,8 @@ from statemachine.connector import Account, Connector, Rules
 from statemachine.effects import (
     Effect,
     EndAttempt,
+    ExplainAttempt,
+    HandOn,
     OpenAttempt,
     RequestSync,
     Shred,
@@ -20,11 +22,13 @@ from statemachine.inputs import (
     AuthExpired,
     Cancelled,
     Disconnect,
+    Explained,
     ExpiryMoved,
     ExpiryNear,
     GrantReceived,
     GrantRefused,
     GrantShared,
+    HandedOn,
     ProviderUnavailable,
     RefreshRejected,
     Register,
@@ -237,6 +241,15 @@ def end_late(d: Draft, i: AuthExpired) -> None:
     _end_attempt(d, Reason.ATTEMPT_EXPIRED)
 
 
+def hand_on(d: Draft, i: HandedOn) -> None:
+    d.effects.append(HandOn(i.attempt))
+
+
+def explain(d: Draft, i: Explained) -> None:
+    d.reason = d.connector.attempt_reason = i.reason
+    d.effects.append(ExplainAttempt(i.attempt, i.reason))
+
+
 def end_unchecked(d: Draft, i: VerifyExpired) -> None:
     d.step = Step.RETURNED
     _end_attempt(d, Reason.VERIFICATION_TIMED_OUT)
@@ -313,7 +326,7 @@ def _end_attempt(d: Draft, reason: Reason) -> None:
     assert c.attempt is not None
     d.effects.append(EndAttempt(c.attempt, reason))
     d.reason = c.attempt_reason = reason
-    c.attempt = c.fallback = None
+    c.last_attempt, c.attempt, c.fallback = c.attempt, None, None
 
 
 def _request_sync(d: Draft) -> None:

@@ -46,6 +46,8 @@ class Connector:
     """Where a failed attempt returns to."""
     attempt_reason: Reason | None = None
     """How the last attempt ended."""
+    last_attempt: AttemptId | None = None
+    """The attempt that ended last without a grant."""
     unavailable: int = 0
     """How often the provider couldn't be asked during this verification."""
 
@@ -94,6 +96,7 @@ class Connector:
             self.attempt,
             self.fallback,
             self.attempt_reason,
+            self.last_attempt,
             self.unavailable,
             self.failed_since,
             self.position,

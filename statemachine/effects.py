@@ -24,6 +24,21 @@ class EndAttempt:
 
 
 @value()
+class HandOn:
+    """Keep a new link to the attempt, and void its older ones."""
+
+    attempt: AttemptId
+
+
+@value()
+class ExplainAttempt:
+    """Keep why nobody came back from the provider, in place of that nobody did."""
+
+    attempt: AttemptId
+    reason: Reason
+
+
+@value()
 class Verify:
     """Have the attempt's grant exchanged and checked, after a pause."""
 
@@ -56,4 +71,4 @@ class Shred:
     """Revoke the credential where that is safe, and destroy the connector's data key."""
 
 
-Effect: TypeAlias = OpenAttempt | EndAttempt | Verify | SwapCredential | RequestSync | Shred
+Effect: TypeAlias = OpenAttempt | EndAttempt | HandOn | ExplainAttempt | Verify | SwapCredential | RequestSync | Shred

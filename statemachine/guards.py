@@ -1,8 +1,10 @@
 """The guards: yes-or-no questions about a connector and an input. Each one's docstring is its text in the documents."""
 
 from schemas.lifecycle import State
+from schemas.reasons import Reason
 from statemachine.connector import Connector, Rules
 from statemachine.inputs import (
+    Explained,
     ExpiryMoved,
     ExpiryNear,
     GrantReceived,
@@ -106,6 +108,11 @@ def of_another_account(c: Connector, i: GrantShared, rules: Rules) -> bool:
 def not_of_the_live_attempt(c: Connector, i: Attempted, rules: Rules) -> bool:
     """not of the live attempt"""
     return c.attempt != i.attempt
+
+
+def does_not_explain_the_last_attempt(c: Connector, i: Explained, rules: Rules) -> bool:
+    """not of the last attempt, or nothing is left to explain"""
+    return c.last_attempt != i.attempt or c.attempt_reason is not Reason.ATTEMPT_EXPIRED
 
 
 def opens_the_live_attempt(c: Connector, i: StartReauth, rules: Rules) -> bool:

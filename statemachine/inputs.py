@@ -113,6 +113,17 @@ class Cancelled(_AttemptInput):
 
 
 @value(kw_only=True)
+class HandedOn(_AttemptInput):
+    trigger: ClassVar = Trigger.HANDED_ON
+
+
+@value(kw_only=True)
+class Explained(_AttemptInput):
+    trigger: ClassVar = Trigger.EXPLAINED
+    reason: Reason
+
+
+@value(kw_only=True)
 class Verified(_AttemptInput):
     trigger: ClassVar = Trigger.VERIFIED
     account: Account
@@ -217,6 +228,8 @@ Input: TypeAlias = (
     | GrantRefused
     | Cancelled
     | AuthExpired
+    | HandedOn
+    | Explained
     | Verified
     | GrantShared
     | Rejected

@@ -163,7 +163,7 @@ def _attempts() -> Iterator[Row]:
     yield moves(VERIFYING, ask, AWAITING, do.void_the_older, do.open_attempt, when=if_.provider_was_unavailable)
     yield refuses(VERIFYING, ask, Refused.VERIFICATION_RUNNING)
 
-    for back in (Trigger.GRANT_RECEIVED, Trigger.GRANT_REFUSED, Trigger.CANCELLED):
+    for back in (Trigger.GRANT_RECEIVED, Trigger.GRANT_REFUSED, Trigger.CANCELLED, Trigger.HANDED_ON):
         yield refuses(ABSENT, back, Refused.UNKNOWN_CONNECTOR)
         yield ignores((*AT_REST, DELETED), back, Ignored.ATTEMPT_NOT_LIVE)
         yield ignores(ATTEMPTING, back, Ignored.ATTEMPT_NOT_LIVE, when=if_.not_of_the_live_attempt)
@@ -171,10 +171,18 @@ def _attempts() -> Iterator[Row]:
     yield moves(AWAITING, Trigger.GRANT_RECEIVED, VERIFYING, do.check_the_grant)
     yield from falls_back(AWAITING, Trigger.GRANT_REFUSED, do.end_refused)
     yield from falls_back(AWAITING, Trigger.CANCELLED, do.end_cancelled)
+    yield observes(AWAITING, Trigger.HANDED_ON, do.hand_on)
 
     yield ignores((*AT_REST, VERIFYING), Trigger.AUTH_EXPIRED, Ignored.DEADLINE_NOT_SET)
     yield ignores(AWAITING, Trigger.AUTH_EXPIRED, Ignored.DEADLINE_NOT_SET, when=if_.of_another_deadline)
     yield from falls_back(AWAITING, Trigger.AUTH_EXPIRED, do.end_late)
+
+    told = Trigger.EXPLAINED
+    yield refuses(ABSENT, told, Refused.UNKNOWN_CONNECTOR)
+    yield ignores((SYNCING, *ATTEMPTING, DELETED), told, Ignored.NOT_UNEXPLAINED)
+    rest = (HEALTHY, FAILED, DISCONNECTED)
+    yield ignores(rest, told, Ignored.NOT_UNEXPLAINED, when=if_.does_not_explain_the_last_attempt)
+    yield observes(rest, told, do.explain)
 
 
 def _verification() -> Iterator[Row]:

@@ -12,6 +12,7 @@ from schemas.value import value
 from service.engine import records
 from service.engine.submission import (
     NewAttempt,
+    NewHandoff,
     ProviderPort,
     Receipt,
     ReceivedCode,
@@ -21,6 +22,8 @@ from service.engine.submission import (
 from service.store.batch import Batch, Changed, Loaded, LoggedTransition, Note
 from service.store.consequences import (
     AttemptEnded,
+    AttemptExplained,
+    AttemptHandedOn,
     AttemptOpened,
     CodeReceived,
     Consequence,
@@ -31,7 +34,7 @@ from service.store.consequences import (
 )
 from service.store.log import DeadLetter
 from statemachine import Connector, Decision, Input, Rules, decide
-from statemachine.effects import EndAttempt, OpenAttempt, RequestSync, Shred, SwapCredential, Verify
+from statemachine.effects import EndAttempt, ExplainAttempt, HandOn, OpenAttempt, RequestSync, Shred, SwapCredential, Verify
 from statemachine.inputs import Register, SyncFailed
 
 
@@ -124,7 +127,7 @@ def _apply(
     decision = decide(connector, input_, now, rules)
     if decision.outcome is Outcome.TRANSITION:
         batch.transitions.append(_logged(decision, submission, loaded, now))
-    elif decision.outcome is Outcome.IGNORED or decision.reason is not None:
+    elif decision.outcome is Outcome.IGNORED or decision.reason is not None or decision.effects:
         _note(batch, decision, submission, now)
     for effect in decision.effects:
         batch.consequences.extend(_consequences(effect, decision, submission, now))
@@ -258,6 +261,12 @@ def _consequences(effect: object, d: Decision, submission: Submission, now: date
         case EndAttempt(attempt, reason):
             seen = records.encode(records.account(d.seen)) if d.seen else None
             return [AttemptEnded(attempt, now, reason, d.step if attempt != c.attempt else None, seen)]
+        case HandOn(attempt):
+            link = submission.attachment
+            assert isinstance(link, NewHandoff)
+            return [AttemptHandedOn(attempt, now, link.hash, link.person_id, link.person_name, link.lifetime)]
+        case ExplainAttempt(attempt, reason):
+            return [AttemptExplained(attempt, reason)]
         case Verify(attempt, after):
             wanted = VerificationWanted(c.id, attempt, now + after, _trace(submission))
             code = submission.attachment

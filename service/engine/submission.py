@@ -1,6 +1,6 @@
 """What is handed to the engine, and what it answers."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 
 from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
@@ -62,6 +62,16 @@ class NewAttempt:
 
 
 @value(kw_only=True)
+class NewHandoff:
+    """Beside `HandedOn`: the link's hash, and for whom it is. Without an id it is for nobody whom the host knows."""
+
+    hash: bytes
+    person_id: str | None
+    person_name: str
+    lifetime: timedelta
+
+
+@value(kw_only=True)
 class ReceivedCode:
     """Beside `GrantReceived`: the sealed authorization code, and the account that the callback claims."""
 
@@ -89,7 +99,7 @@ class Submission:
     if_version: int | None = None
     """The version that the caller has seen (`If-Match`)."""
     evidence: Evidence | None = None
-    attachment: NewAttempt | ReceivedCode | None = None
+    attachment: NewAttempt | NewHandoff | ReceivedCode | None = None
     lease: JobLease | None = None
     trace: Trace = Trace()
 

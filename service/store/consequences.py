@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from schemas.ids import AttemptId, ConnectorId, Generation
@@ -42,6 +42,22 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptHandedOn:
+    attempt: AttemptId
+    at: datetime
+    hash: bytes
+    person_id: str | None
+    person_name: str
+    lifetime: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptExplained:
+    attempt: AttemptId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class VerificationWanted:
     connector: ConnectorId
     attempt: AttemptId
@@ -73,7 +89,15 @@ class JobSettled:
 
 
 Consequence: TypeAlias = (
-    AttemptOpened | CodeReceived | AttemptEnded | VerificationWanted | CredentialSwapped | ShredWanted | JobSettled
+    AttemptOpened
+    | CodeReceived
+    | AttemptEnded
+    | AttemptHandedOn
+    | AttemptExplained
+    | VerificationWanted
+    | CredentialSwapped
+    | ShredWanted
+    | JobSettled
 )
 
 
@@ -109,6 +133,12 @@ update attempt set
 where attempt_id = $1 and ended_at is null
 """
 END_HANDOFFS = "update handoff set consumed_at = coalesce(consumed_at, $2) where attempt_id = $1"
+# A new link voids the older ones of its attempt, which leave nothing behind.
+VOID_HANDOFFS = "delete from handoff where attempt_id = $1 and consumed_at is null"
+HAND_ON = """
+insert into handoff (hash, attempt_id, person_id, person_name, expires_at) values ($1, $2, $3, $4, $5::timestamptz + $6)
+"""
+EXPLAIN_ATTEMPT = "update attempt set reason = $2 where attempt_id = $1 and reason = 'attempt_expired'"
 END_VERIFICATION = "delete from job where attempt_id = $1 and kind = 'verify'"
 
 # A grant that isn't used is revoked where that is safe, and shredded, by a job.
@@ -191,6 +221,12 @@ async def carry_out(connection: Connection, consequences: Sequence[Consequence],
                 await connection.execute(END_HANDOFFS, e.attempt, e.at)
                 await connection.execute(END_VERIFICATION, e.attempt)
                 await connection.execute(RETIRE_CANDIDATE, e.attempt, e.at)
+            case AttemptHandedOn() as h:
+                await connection.execute(VOID_HANDOFFS, h.attempt)
+                given = (h.person_id, h.person_name, h.at, h.lifetime)
+                await connection.execute(HAND_ON, h.hash, h.attempt, *given)
+            case AttemptExplained() as x:
+                await connection.execute(EXPLAIN_ATTEMPT, x.attempt, x.reason)
             case VerificationWanted() as v:
                 await connection.execute(WANT_VERIFICATION, pks[v.connector], v.attempt, v.run_at, v.trace)
             case CredentialSwapped() as s:

@@ -14,7 +14,7 @@ from schemas.reasons import Reason, Remedy
 from statemachine import inputs
 from statemachine.connector import Account, Connector, Rules
 from statemachine.decide import Decision, decide
-from statemachine.effects import EndAttempt, OpenAttempt, RequestSync, Shred, SwapCredential, Verify
+from statemachine.effects import EndAttempt, ExplainAttempt, HandOn, OpenAttempt, RequestSync, Shred, SwapCredential, Verify
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 ATTEMPT, NEWER = UUID(int=1), UUID(int=2)
@@ -487,6 +487,45 @@ def test_p07_a_failed_attempt_returns_to_where_it_came_from_with_the_old_credent
     assert (after.generation, after.account, after.swapped) == (before.generation, before.account, before.swapped)
 
 
+@pytest.mark.parametrize("fallback", [HEALTHY, FAILED, DISCONNECTED])
+def test_p09_what_the_provider_showed_is_told_once_after_the_deadline(fallback: State) -> None:
+    told = inputs.Explained(connector="c", attempt=ATTEMPT, reason=Reason.NEEDS_ADMIN)
+    late = on(attempting(AWAITING, fallback), inputs.AuthExpired(connector="c", due=NOW + MINUTE)).connector
+
+    decision = on(late, told)
+
+    assert (decision.outcome, decision.reason) == (Outcome.OBSERVATION, Reason.NEEDS_ADMIN)
+    assert decision.effects == (ExplainAttempt(ATTEMPT, Reason.NEEDS_ADMIN),)
+    assert decision.connector == replace(late, attempt_reason=Reason.NEEDS_ADMIN)
+    assert_ignored(on(decision.connector, told), Ignored.NOT_UNEXPLAINED, decision.connector)
+
+
+def test_p09_only_the_last_attempt_and_only_one_that_nobody_came_back_from_is_explained() -> None:
+    told = inputs.Explained(connector="c", attempt=ATTEMPT, reason=Reason.NEEDS_ADMIN)
+    late = {"last_attempt": ATTEMPT, "attempt_reason": Reason.ATTEMPT_EXPIRED}
+
+    for connector in (
+        failed(**late | {"last_attempt": NEWER}),
+        failed(**late | {"attempt_reason": Reason.ACCESS_DENIED}),
+        on(failed(**late), start_reauth()).connector,
+        on(failed(**late), sync_succeeded()).connector,
+    ):
+        assert_ignored(on(connector, told), Ignored.NOT_UNEXPLAINED, connector)
+
+
+def test_p12_an_attempt_is_handed_on_while_it_waits_for_its_person() -> None:
+    handed_on = inputs.HandedOn(connector="c", attempt=ATTEMPT)
+    waiting = attempting(AWAITING, FAILED)
+
+    decision = on(waiting, handed_on)
+
+    assert (decision.outcome, decision.effects) == (Outcome.OBSERVATION, (HandOn(ATTEMPT),))
+    assert decision.connector == waiting
+    assert on(verifying(), handed_on).why is Ignored.GRANT_ALREADY_RECEIVED
+    assert on(attempting(AWAITING, FAILED, attempt=NEWER), handed_on).why is Ignored.ATTEMPT_NOT_LIVE
+    assert on(failed(), handed_on).why is Ignored.ATTEMPT_NOT_LIVE
+
+
 def test_p06_a_wrong_company_is_refused_with_both_names() -> None:
     decision = on(verifying(), rejected())
 
@@ -779,6 +818,8 @@ ANYTHING = st.one_of(
     some(inputs.GrantReceived, attempt=ATTEMPTS),
     some(inputs.GrantRefused, attempt=ATTEMPTS, reason=st.just(Reason.ACCESS_DENIED)),
     some(inputs.Cancelled, attempt=ATTEMPTS),
+    some(inputs.HandedOn, attempt=ATTEMPTS),
+    some(inputs.Explained, attempt=ATTEMPTS, reason=st.just(Reason.NEEDS_ADMIN)),
     some(inputs.Verified, attempt=ATTEMPTS, account=st.just(ACME)),
     some(inputs.GrantShared, attempt=ATTEMPTS, account=st.sampled_from([ACME, OTHER]), generation=st.integers(0, 4)),
     some(inputs.Rejected, attempt=ATTEMPTS, reason=st.just(Reason.WRONG_ACCOUNT), step=st.just(Step.EXCHANGED)),

@@ -40,7 +40,7 @@ def input_for(trigger: Trigger) -> Any:
 
 
 def test_p29_there_are_as_many_cells_as_states_times_triggers() -> None:
-    assert len(machine.CELLS) == len(State) * len(Trigger) == 176
+    assert len(machine.CELLS) == len(State) * len(Trigger) == 192
 
 
 @pytest.mark.parametrize(("state", "trigger"), CELLS, ids=cell_name)
@@ -156,6 +156,10 @@ def every_connector() -> Iterator[Connector]:
     for state in (State.ABSENT, State.HEALTHY, State.DISCONNECTED, State.DELETED):
         yield replace(plain, state=state)
     yield replace(plain, state=State.HEALTHY, expires_at=NOW + timedelta(days=7), warned=NOW, warned_plan=2)
+    unexplained = {"last_attempt": ATTEMPT, "attempt_reason": Reason.ATTEMPT_EXPIRED}
+    yield replace(plain, state=State.HEALTHY, **unexplained)
+    yield replace(plain, state=State.FAILED, reason=Reason.TOKEN_REFUSED, **unexplained)
+    yield replace(plain, state=State.DISCONNECTED, **unexplained)
     for reason in (Reason.TOKEN_REFUSED, Reason.ACCOUNT_INACTIVE):
         yield replace(plain, state=State.FAILED, reason=reason, deadline=NOW)
     for state, (fallback, reason), unavailable in product(
@@ -201,6 +205,8 @@ def every_input() -> Iterator[Any]:
         yield inputs.GrantReceived(**of, attempt=attempt)
         yield inputs.GrantRefused(**of, attempt=attempt, reason=Reason.ACCESS_DENIED)
         yield inputs.Cancelled(**of, attempt=attempt)
+        yield inputs.HandedOn(**of, attempt=attempt)
+        yield inputs.Explained(**of, attempt=attempt, reason=Reason.NEEDS_ADMIN)
         yield inputs.Verified(**of, attempt=attempt, account=Account("a", "A"))
         yield inputs.Rejected(**of, attempt=attempt, reason=Reason.WRONG_ACCOUNT, step="exchanged")
         yield inputs.ProviderUnavailable(**of, attempt=attempt, reason=Reason.PROVIDER_UNAVAILABLE)
