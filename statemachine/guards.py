@@ -4,9 +4,9 @@ from schemas.lifecycle import State
 from schemas.reasons import Reason
 from statemachine.connector import Connector, Rules
 from statemachine.inputs import (
-    Explained,
     ExpiryMoved,
     ExpiryNear,
+    Explained,
     GrantReceived,
     GrantShared,
     Register,

@@ -34,7 +34,16 @@ from service.store.consequences import (
 )
 from service.store.log import DeadLetter
 from statemachine import Connector, Decision, Input, Rules, decide
-from statemachine.effects import EndAttempt, ExplainAttempt, HandOn, OpenAttempt, RequestSync, Shred, SwapCredential, Verify
+from statemachine.effects import (
+    EndAttempt,
+    ExplainAttempt,
+    HandOn,
+    OpenAttempt,
+    RequestSync,
+    Shred,
+    SwapCredential,
+    Verify,
+)
 from statemachine.inputs import Register, SyncFailed
 
 

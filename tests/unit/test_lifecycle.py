@@ -14,7 +14,16 @@ from schemas.reasons import Reason, Remedy
 from statemachine import inputs
 from statemachine.connector import Account, Connector, Rules
 from statemachine.decide import Decision, decide
-from statemachine.effects import EndAttempt, ExplainAttempt, HandOn, OpenAttempt, RequestSync, Shred, SwapCredential, Verify
+from statemachine.effects import (
+    EndAttempt,
+    ExplainAttempt,
+    HandOn,
+    OpenAttempt,
+    RequestSync,
+    Shred,
+    SwapCredential,
+    Verify,
+)
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 ATTEMPT, NEWER = UUID(int=1), UUID(int=2)
