@@ -224,7 +224,7 @@ ROUTES: tuple[Route, ...] = (
         api.Handoff,
         api.Person,
         status=201,
-        problems=(ProblemCode.ATTEMPT_ENDED,),
+        problems=(ProblemCode.ATTEMPT_ENDED, ProblemCode.VERIFICATION_RUNNING),
     ),
     Route(
         "complete_attempt",

@@ -41,11 +41,18 @@ async def get_attempt(call: Call) -> web.Response:
 
 
 async def create_handoff(call: Call) -> web.Response:
-    person = call.body(api.Person)
-    await _known(call)
-    handoff = await call.parts.flow.new_handoff(tenant=_tenant(call), attempt=call.attempt, person=person)
+    handoff = await call.parts.flow.new_handoff(
+        tenant=_tenant(call),
+        attempt=call.attempt,
+        person=call.body(api.Person),
+        actor=call.actor,
+        trace=call.trace,
+    )
     if handoff is None:
-        raise ApiProblem(ProblemCode.ATTEMPT_ENDED)
+        raise ApiProblem(ProblemCode.UNKNOWN_ATTEMPT)
+    if isinstance(handoff, Receipt):
+        running = handoff.why is Ignored.GRANT_ALREADY_RECEIVED
+        raise ApiProblem(ProblemCode.VERIFICATION_RUNNING if running else ProblemCode.ATTEMPT_ENDED)
     return call.answer(handoff)
 
 

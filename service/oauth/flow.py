@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from schemas import api
 from schemas.ids import AttemptId, ConnectorId, TenantId
-from schemas.lifecycle import ActorKind, Outcome, Refused, State
+from schemas.lifecycle import ActorKind, Outcome, State
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.door import Engine
@@ -22,18 +22,18 @@ from service.engine.submission import Actor, NewAttempt, Receipt, Submission, Tr
 from service.oauth.authorization import authorization_request, hash_of
 from service.oauth.description import Providers
 from service.oauth.flow_settings import FlowSettings
+from service.oauth.handing_on import HandingOn, refused
 from service.oauth.keeper import Keeper
 from service.oauth.outbound import Outbound
 from service.oauth.pushed import address_for
-from service.oauth.returning import Returning
-from service.oauth.shown import to_the_host, to_the_window
+from service.oauth.shown import to_the_host
 from service.oauth.standing import owner_of_attempt, person_of, same_browser
-from service.oauth.window import Begun, Dead, Returned, WindowView
+from service.oauth.window import SHOWN_BY_PROVIDERS, Begun, Dead, Returned, WindowView
 from service.store import attempts
 from service.store.attempts import AttemptRow, Request
 from service.store.marks import marks
 from service.store.pool import Connection, Pool
-from statemachine.inputs import Cancelled, StartReauth
+from statemachine.inputs import Cancelled, Explained, StartReauth
 
 REQUEST_LIFETIME = timedelta(minutes=10)
 """How long a state is good for (S3)."""
@@ -55,7 +55,7 @@ _Keep: TypeAlias = Callable[[Connection, Request], Awaitable[bool]]
 """Keeps an authorization request, unless the attempt doesn't wait for one any more."""
 
 
-class Flow(Returning):
+class Flow(HandingOn):
     """The steps that people and hosts take."""
 
     def __init__(
@@ -102,23 +102,10 @@ class Flow(Returning):
         )
         if receipt.outcome is Outcome.REFUSED:
             return receipt
-        handoff = await self.new_handoff(tenant=tenant, attempt=id_, person=person)
+        handoff = await self._first_handoff(id_, person.id, person.name, self._settings.handoff_lifetime)
         shown = await self.attempt(tenant=tenant, attempt=id_)
         assert shown is not None
         return Opened(shown.model_copy(update={"handoff": handoff}))
-
-    async def new_handoff(self, *, tenant: TenantId, attempt: AttemptId, person: api.Person) -> api.Handoff | None:
-        """A handoff for a person; the older ones of the attempt are void. `None`: unknown, or not open any more."""
-        handoff = Secret(secrets.token_urlsafe(32))
-        async with self._pool.acquire() as connection:
-            row = await attempts.attempt_of_tenant(connection, attempt, tenant)
-            if row is None or not row.live:
-                return None
-            lifetime = self._settings.handoff_lifetime
-            expires = await attempts.add_handoff(
-                connection, hash_of(handoff), attempt, person.id, person.name, lifetime
-            )
-        return api.Handoff(url=f"{self._settings.public_url}/connect/{handoff.reveal()}", expires_at=expires)
 
     async def attempt(self, *, tenant: TenantId, attempt: AttemptId) -> api.Attempt | None:
         """The attempt as the host may see it."""
@@ -141,26 +128,26 @@ class Flow(Returning):
         """
         async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_handoff(connection, hash_of(handoff))
-            if row is not None:
-                return to_the_window(row, self._providers[row.provider]) if row.live else Dead.UNKNOWN
-            spent = await attempts.attempt_of_spent_handoff(connection, hash_of(handoff))
-        return Returned(spent.attempt) if spent is not None and same_browser(spent, browser) else Dead.UNKNOWN
+        if row is not None:
+            return self._view(row) if row.live else Dead.UNKNOWN
+        return await self._own(handoff, browser)
 
-    async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead:
+    async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Returned | Dead:
         """The button: spends the handoff, and makes the authorization request that the browser is sent with.
 
+        In a second tab of the browser that spent it, it leads to the attempt, as the link does.
         Raises `TooMany` or `ProviderAway`, after which the handoff is as good as before.
         """
         async with self._pool.acquire() as connection:
             row = await attempts.attempt_of_handoff(connection, hash_of(handoff))
         if row is None or not row.live:
-            return Dead.UNKNOWN
+            return await self._own(handoff, browser)
         self._gate.count(row.tenant, row.connector)
 
         async def spend(connection: Connection, request: Request) -> bool:
             return await attempts.begin(connection, hash_of(handoff), request) is not None
 
-        return await self._go(row, browser, spend)
+        return await self._go(row, browser, spend) or await self._own(handoff, browser)
 
     async def view(self, attempt: AttemptId, browser: Secret | None) -> Window:
         """The attempt's page, for the browser that began it."""
@@ -168,11 +155,12 @@ class Flow(Returning):
             row = await attempts.attempt(connection, attempt)
         if row is None or not same_browser(row, browser):
             return Dead.UNKNOWN
-        return to_the_window(row, self._providers[row.provider])
+        return self._view(row)
 
-    async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead:
+    async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Returned | Dead:
         """Goes to the provider once more: with the open attempt, or with a new one for the same person and browser.
 
+        Where that can't be, the attempt's page says why.
         Raises `TooMany` or `ProviderAway`.
         """
         async with self._pool.acquire() as connection:
@@ -180,11 +168,11 @@ class Flow(Returning):
         if row is None or not same_browser(row, browser):
             return Dead.UNKNOWN
         if not row.session_fresh:
-            return Dead.EXPIRED
+            return Dead.SESSION_OVER
         self._gate.count(row.tenant, row.connector)
         if not (row.live and row.state is State.AWAITING_AUTH and row.code_sealed is None):
             renewed = await self._renewed(row, browser)
-            if isinstance(renewed, Dead):
+            if isinstance(renewed, (Dead, Returned)):
                 return renewed
             row = renewed
         id_ = row.attempt
@@ -192,25 +180,38 @@ class Flow(Returning):
         async def renew(connection: Connection, request: Request) -> bool:
             return await attempts.renew_request(connection, id_, request)
 
-        return await self._go(row, browser, renew)
+        return await self._go(row, browser, renew) or Returned(attempt)
 
     async def marks(self, ids: Collection[AttemptId]) -> Mapping[AttemptId, str]:
         """For each attempt that there is: something that differs after every write to it or its connector."""
         async with self._pool.acquire() as connection:
             return await marks(connection, ids)
 
-    async def give_up(self, attempt: AttemptId, browser: Secret) -> Window:
-        """The person stops."""
+    async def give_up(self, attempt: AttemptId, browser: Secret, reason: Reason = Reason.CANCELLED) -> Window:
+        """The person stops; `reason` is what they say that the provider showed, instead of sending them back.
+
+        Said after the deadline, it explains the attempt.
+        """
         async with self._pool.acquire() as connection:
             row = await attempts.attempt(connection, attempt)
         if row is None or not same_browser(row, browser):
             return Dead.UNKNOWN
-        await self._cancel(row, person_of(row), Trace())
+        if row.live:
+            await self._cancel(row, person_of(row), Trace(), reason)
+        elif reason in SHOWN_BY_PROVIDERS:
+            explained = Explained(connector=row.connector, attempt=attempt, reason=reason)
+            await self._engine.submit(Submission(input=explained, actor=person_of(row)))
         return await self.view(attempt, browser)
 
     # How it is done.
 
-    async def _renewed(self, row: AttemptRow, browser: Secret) -> AttemptRow | Dead:
+    async def _own(self, handoff: Secret, browser: Secret | None) -> Returned | Dead:
+        """The attempt that this browser spent the handoff for."""
+        async with self._pool.acquire() as connection:
+            spent = await attempts.attempt_of_spent_handoff(connection, hash_of(handoff))
+        return Returned(spent.attempt) if spent is not None and same_browser(spent, browser) else Dead.UNKNOWN
+
+    async def _renewed(self, row: AttemptRow, browser: Secret) -> AttemptRow | Returned | Dead:
         await self._gate.check_openings(row.tenant, row.connector)
         id_ = AttemptId(uuid4())
         new = NewAttempt(
@@ -223,16 +224,17 @@ class Flow(Returning):
             Submission(input=StartReauth(connector=row.connector, attempt=id_), actor=person_of(row), attachment=new)
         )
         if receipt.outcome is Outcome.REFUSED:
-            return _DEAD_OF.get(str(receipt.why), Dead.UNKNOWN)
+            return refused(row, receipt.why)
         async with self._pool.acquire() as connection:
             await attempts.carry_session(connection, id_, row.attempt)
             renewed = await attempts.attempt(connection, id_)
         assert renewed is not None
         return renewed
 
-    async def _go(self, row: AttemptRow, browser: Secret | None, keep: _Keep) -> Begun | Dead:
+    async def _go(self, row: AttemptRow, browser: Secret | None, keep: _Keep) -> Begun | None:
         """Makes the authorization request that the browser goes with, and keeps what its answer is known by.
 
+        `None` where that can't be kept any more: the attempt waits for nobody, or another tab was faster.
         Where the provider won't have it, the attempt has ended, and the browser goes to its page.
         """
         config = self._providers[row.provider]
@@ -253,14 +255,14 @@ class Flow(Returning):
                 lifetime=REQUEST_LIFETIME,
             )
             if not await keep(connection, request):
-                return Dead.USED
+                return None
         if isinstance(address, Reason):
             await self._refuse(row, address, Actor(ActorKind.PROVIDER))
             address = f"/connect/attempts/{row.attempt}"
         return Begun(row.attempt, address, browser)
 
-    async def _cancel(self, row: AttemptRow, actor: Actor, trace: Trace) -> Receipt:
-        cancelled = Cancelled(connector=row.connector, attempt=row.attempt, step=row.step)
+    async def _cancel(self, row: AttemptRow, actor: Actor, trace: Trace, reason: Reason = Reason.CANCELLED) -> Receipt:
+        cancelled = Cancelled(connector=row.connector, attempt=row.attempt, step=row.step, reason=reason)
         return await self._engine.submit(Submission(input=cancelled, actor=actor, trace=trace))
 
     def _redirect_uri(self, context: str) -> str:
@@ -270,9 +272,3 @@ class Flow(Returning):
 def redirect_uri(public_url: str, context: str) -> str:
     """The one redirect URI of a provider configuration (S11); nothing in a request can change it (S23)."""
     return f"{public_url}/oauth/callback/{context}"
-
-
-_DEAD_OF: dict[str, Dead] = {
-    Refused.LOGIN_DOES_NOT_HELP: Dead.LOGIN_DOES_NOT_HELP,
-    Refused.VERIFICATION_RUNNING: Dead.VERIFICATION_RUNNING,
-}

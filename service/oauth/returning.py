@@ -57,6 +57,11 @@ class Returning:
         callback = await self._read(context, raw_query, "query")
         return callback if isinstance(callback, Dead) else await self._answered(context, callback, browser)
 
+    async def newest(self, context: str, browser: Secret) -> AttemptId | None:
+        """The newest attempt that this browser began there: where it is led that brings an answer of an older one."""
+        async with self._pool.acquire() as connection:
+            return await attempts.attempt_of_browser(connection, hash_of(browser), context)
+
     def takes_posts(self, context: str) -> bool:
         """Whether this provider's answers come as a form."""
         config = self._providers.get(context)

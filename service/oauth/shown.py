@@ -9,8 +9,8 @@ from service.oauth.words import provider_words
 from service.store.attempts import AttemptRow
 
 
-def to_the_window(row: AttemptRow, config: ProviderConfig) -> WindowView:
-    """Everything that the window may show; no secret among it."""
+def to_the_window(row: AttemptRow, config: ProviderConfig, *, by_the_host: bool) -> WindowView:
+    """Everything that the window may show; no secret among it. `by_the_host` says whose completion it waits for."""
     return WindowView(
         attempt=row.attempt,
         connector_name=row.connector_name,
@@ -30,6 +30,11 @@ def to_the_window(row: AttemptRow, config: ProviderConfig) -> WindowView:
         unavailable=row.unavailable,
         returned_at=row.exchange_begun_at,
         expires_at=row.expires_at,
+        replaced=row.replaced,
+        handed_on=row.handed_on,
+        taken_off=row.taken_off,
+        repaired=row.repaired,
+        may_hand_on=row.account is not None and not by_the_host,
     )
 
 

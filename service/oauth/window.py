@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from schemas.ids import AttemptId
@@ -11,6 +11,9 @@ from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.texts.language import Language
 from statemachine.connector import Account
+
+SHOWN_BY_PROVIDERS = (Reason.NEEDS_ADMIN, Reason.ACCOUNT_INACTIVE, Reason.PRODUCT_MISSING, Reason.PROVIDER_REFUSED)
+"""What a provider's own page may have said, from which nobody is sent back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,16 @@ class WindowView:
     """How often the provider couldn't be asked during this verification."""
     returned_at: datetime | None
     expires_at: datetime
+    replaced: bool = False
+    """Whether a newer attempt ended this one."""
+    handed_on: str | None = None
+    """To which colleague its person handed it."""
+    taken_off: bool = False
+    """Whether the connector was disconnected meanwhile."""
+    repaired: bool = False
+    """Whether somebody else's attempt repaired the connector meanwhile."""
+    may_hand_on: bool = False
+    """Whether a colleague could complete it in a browser of their own (S9)."""
 
 
 class Dead(StrEnum):
@@ -68,8 +81,12 @@ class Dead(StrEnum):
 
     UNKNOWN = "unknown"
     EXPIRED = "expired"
+    SESSION_OVER = "session_over"
+    """Of the browser that began: so long ago that the host has to be asked again."""
     USED = "used"
     NOT_THIS_BROWSER = "not_this_browser"
+    STALE_ANSWER = "stale_answer"
+    """Of a browser of ours: to a request that a newer one has replaced."""
     BAD_REQUEST = "bad_request"
     LOGIN_DOES_NOT_HELP = "login_does_not_help"
     VERIFICATION_RUNNING = "verification_running"
@@ -83,6 +100,19 @@ class Begun:
     url: str = field(repr=False)
     """Holds the state, where the request wasn't pushed; the attempt's page, where the provider wouldn't have it."""
     browser: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOn:
+    """The sign-in is a colleague's now."""
+
+    colleague: str
+    url: Secret
+    """The one-time link."""
+    lifetime: timedelta
+    """How long it works from now on."""
+    view: WindowView
+    """Of the attempt that was handed on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,18 @@ select a.*, c.id as pk, c.connector_id, c.name as connector_name, c.provider, c.
     c.account_id, c.account_name, c.reason as connector_reason, c.unavailable, c.generation,
     coalesce(c.attempt_id = a.attempt_id, false) as live,
     coalesce(a.request_expires_at > now(), false) as request_fresh,
-    coalesce(a.session_began, a.opened_at) > now() - interval '1 hour' as session_fresh
+    coalesce(a.session_began, a.opened_at) > now() - interval '1 hour' as session_fresh,
+    newer.person_id is null as handed_on, newer.person_name as newer_person, newer.attempt_id is not null as replaced,
+    a.data_key is not null and not exists (
+        select from data_key d where d.id = a.data_key and not d.retired
+    ) as taken_off,
+    exists (
+        select from credential k where k.connector = c.id and k.status = 'current'
+          and k.attempt_id <> a.attempt_id and k.made_at > a.opened_at
+    ) as repaired
 from attempt a join connector c on c.id = a.connector
+-- What ends an attempt by opening a newer one does both at one instant. Index attempt_connector.
+left join attempt newer on newer.connector = a.connector and newer.opened_at = a.ended_at
 """
 
 ATTEMPT = f"{_VIEW} where a.attempt_id = $1"
@@ -35,10 +45,15 @@ ATTEMPT_OF_HANDOFF = f"""
 where h.hash = $1 and h.consumed_at is null and h.expires_at > now()
 """
 
-# By the handoff that was spent: whoever spent it may find back to its attempt.
+# By the handoff that was spent, however long ago: whoever spent it may find back to its attempt.
 ATTEMPT_OF_SPENT_HANDOFF = f"""
 {_VIEW} join handoff h on h.attempt_id = a.attempt_id
-where h.hash = $1 and h.consumed_at is not null and h.expires_at > now()
+where h.hash = $1 and h.consumed_at is not null
+"""
+
+# The newest attempt that a browser began at a provider. Index attempt_browser.
+ATTEMPT_OF_BROWSER = """
+select attempt_id from attempt where browser_hash = $1 and context = $2 order by opened_at desc limit 1
 """
 
 # Takes an account for a connector's candidate, in the transaction that then proves it. The lock makes one of those who
@@ -64,8 +79,7 @@ INSERT_HANDOFF = """
 insert into handoff (hash, attempt_id, person_id, person_name, expires_at)
 values ($1, $2, $3, $4, now() + $5::interval) returning expires_at
 """
-# A new handoff voids the older ones of its attempt, which leave nothing behind.
-VOID_HANDOFFS = "delete from handoff where attempt_id = $1 and consumed_at is null"
+HANDOFF_EXPIRES = "select expires_at from handoff where hash = $1"
 
 # Spends a handoff: of many who try at once, one gets the row.
 SPEND_HANDOFF = """
@@ -153,6 +167,14 @@ class AttemptRow:
     reason: Reason | None
     expected: Account | None
     seen: Account | None
+    replaced: bool
+    """Whether a newer attempt ended it."""
+    handed_on: str | None
+    """To which colleague, where its person did that."""
+    taken_off: bool
+    """Whether the connector was disconnected, and what sealed this attempt shredded."""
+    repaired: bool
+    """Whether another attempt has repaired the connector since this one was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +221,23 @@ async def attempt_of_spent_handoff(connection: Connection, handoff_hash: bytes) 
     return _row(await connection.fetchrow(ATTEMPT_OF_SPENT_HANDOFF, handoff_hash))
 
 
+async def attempt_of_browser(connection: Connection, browser_hash: bytes, context: str) -> AttemptId | None:
+    id_ = await connection.fetchval(ATTEMPT_OF_BROWSER, browser_hash, context)
+    return AttemptId(id_) if id_ else None
+
+
 async def add_handoff(
-    connection: Connection, hash_: bytes, id_: AttemptId, person_id: str, person_name: str, lifetime: timedelta
+    connection: Connection, hash_: bytes, id_: AttemptId, person_id: str | None, person_name: str, lifetime: timedelta
 ) -> datetime:
-    """Makes a handoff the only one of its attempt; returns when it expires."""
-    async with connection.transaction():
-        await connection.execute(VOID_HANDOFFS, id_)
-        expires: datetime = await connection.fetchval(INSERT_HANDOFF, hash_, id_, person_id, person_name, lifetime)
-        return expires
+    """Makes a new attempt's first handoff; returns when it expires."""
+    expires: datetime = await connection.fetchval(INSERT_HANDOFF, hash_, id_, person_id, person_name, lifetime)
+    return expires
+
+
+async def handoff_expires(connection: Connection, hash_: bytes) -> datetime | None:
+    """When a handoff expires; `None` where there is none of that hash."""
+    expires: datetime | None = await connection.fetchval(HANDOFF_EXPIRES, hash_)
+    return expires
 
 
 async def begin(connection: Connection, handoff_hash: bytes, request: Request) -> AttemptId | None:
@@ -294,6 +325,10 @@ def _row(row: asyncpg.Record | None) -> AttemptRow | None:
         reason=Reason(row["reason"]) if row["reason"] else None,
         expected=_account(row["expected_account"]),
         seen=_account(row["seen_account"]),
+        replaced=row["replaced"],
+        handed_on=row["newer_person"] if row["handed_on"] else None,
+        taken_off=row["taken_off"],
+        repaired=row["repaired"],
     )
 
 

@@ -76,7 +76,11 @@ class Browser:
         cookie = _cookie(request, self._form)
         if cookie is None:
             return "cookies"
-        return None if hmac.compare_digest(_digest(cookie), await _field(request)) else "foreign"
+        return None if hmac.compare_digest(_digest(cookie), await _proof(request)) else "foreign"
+
+    async def answer(self, request: web.Request, name: str) -> str:
+        """What was filled in; empty where it wasn't, or more than once."""
+        return await _field(request, name)
 
     def _set(self, response: web.StreamResponse, name: str, value: str) -> None:
         response.set_cookie(name, value, path="/", httponly=True, secure=self.secure, samesite="Lax")
@@ -91,7 +95,12 @@ def _digest(cookie: Secret) -> str:
     return hmac.new(cookie.reveal().encode(), b"regrant form", hashlib.sha256).hexdigest()
 
 
-async def _field(request: web.Request) -> str:
+async def _proof(request: web.Request) -> str:
+    value = await _field(request, _FIELD)
+    return value if value.isascii() else ""
+
+
+async def _field(request: web.Request, name: str) -> str:
     body = (await request.read()).decode("ascii", "replace")
-    values = parse_qs(body, max_num_fields=20).get(_FIELD, []) if body.count("&") < 20 else []
-    return values[0] if len(values) == 1 and values[0].isascii() else ""
+    values = parse_qs(body, max_num_fields=20).get(name, []) if body.count("&") < 20 else []
+    return values[0] if len(values) == 1 else ""

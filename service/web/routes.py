@@ -25,9 +25,9 @@ from service.oauth.callback import MAX_QUERY
 from service.oauth.form_post import Carried
 from service.oauth.limits import Pace, TooMany
 from service.oauth.pushed import ProviderAway
-from service.oauth.window import Begun, Dead, Returned, WindowView
+from service.oauth.window import SHOWN_BY_PROVIDERS, Begun, Dead, HandedOn, Returned, WindowView
 from service.store.pool import TRANSIENT
-from service.texts.catalogue import texts
+from service.texts.catalogue import shown, texts
 from service.texts.language import ENGLISH, LANGUAGES, Language
 from service.vault.keys import NoKey
 from service.web.address import Network, address_of, networks
@@ -44,6 +44,8 @@ _ROOMS_PATHS = ("/connect", "/oauth/", "/help/", "/reconnect/")
 
 Speaking: TypeAlias = Callable[[web.Request], tuple[Screens, Pages]]
 """What makes and renders screens in the language of a request."""
+LONGEST_NAME = 100
+"""Of a colleague, in characters."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +54,7 @@ class Flow(Protocol):
     """What the window needs of `service.oauth.flow.Flow`."""
 
     async def look(self, handoff: Secret, browser: Secret | None) -> WindowView | Returned | Dead: ...
-    async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Dead: ...
+    async def begin(self, handoff: Secret, browser: Secret | None) -> Begun | Returned | Dead: ...
     async def callback(self, context: str, raw_query: str, browser: Secret | None) -> Returned | Dead: ...
     def takes_posts(self, context: str) -> bool: ...
     async def posted(self, context: str, raw_body: str) -> Carried | Dead: ...
@@ -61,8 +63,12 @@ class Flow(Protocol):
     ) -> Returned | Dead: ...
     async def view(self, attempt: AttemptId, browser: Secret | None) -> WindowView | Dead: ...
     async def marks(self, ids: Collection[AttemptId]) -> Mapping[AttemptId, str]: ...
-    async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Dead: ...
-    async def give_up(self, attempt: AttemptId, browser: Secret) -> WindowView | Dead: ...
+    async def newest(self, context: str, browser: Secret) -> AttemptId | None: ...
+    async def again(self, attempt: AttemptId, browser: Secret) -> Begun | Returned | Dead: ...
+    async def give_up(
+        self, attempt: AttemptId, browser: Secret, reason: Reason = Reason.CANCELLED
+    ) -> WindowView | Dead: ...
+    async def hand_on(self, attempt: AttemptId, browser: Secret, colleague: str) -> HandedOn | Returned | Dead: ...
 
 
 def build_web(
@@ -113,6 +119,10 @@ def build_web(
     app.router.add_get("/connect/attempts/{attempt}/events", of(_Window.events), allow_head=False)
     app.router.add_post("/connect/attempts/{attempt}/again", of(_Window.again))
     app.router.add_post("/connect/attempts/{attempt}/cancel", of(_Window.cancel))
+    app.router.add_get("/connect/attempts/{attempt}/shown", of(_Window.what_was_shown))
+    app.router.add_post("/connect/attempts/{attempt}/shown", of(_Window.told))
+    app.router.add_get("/connect/attempts/{attempt}/colleague", of(_Window.colleague))
+    app.router.add_post("/connect/attempts/{attempt}/colleague", of(_Window.hand_on))
     app.router.add_get("/help/reasons/{code}", of(_Window.help))
     app.router.add_get("/help/problems/{code}", windows.by_language[ENGLISH].problem_help)
     return windows.speaking
@@ -147,7 +157,7 @@ class _Window:
             return self._trouble(request, doubt, 403)
         handoff = _handoff(request)
         found = await self.flow.begin(handoff, self.browser.window(request)) if handoff else Dead.UNKNOWN
-        return self._dead(found) if isinstance(found, Dead) else self._to_the_provider(found)
+        return self._onward(request, found)
 
     async def callback(self, request: web.Request) -> web.Response:
         self._count(request)
@@ -155,7 +165,10 @@ class _Window:
         if not raw_query.isascii():
             return self._dead(Dead.BAD_REQUEST)
         context, browser = request.match_info["context"], self.browser.window(request)
-        return self._back(await self.flow.callback(context, raw_query, browser))
+        found = await self.flow.callback(context, raw_query, browser)
+        if found is Dead.UNKNOWN and browser and (newest := await self.flow.newest(context, browser)):
+            return self._dead(Dead.STALE_ANSWER, look=f"/connect/attempts/{newest}")
+        return self._back(found)
 
     async def posted(self, request: web.Request) -> web.Response:
         """A callback as a form. It comes from another site, so no proof of a click can be asked for, and none is."""
@@ -248,9 +261,7 @@ class _Window:
             return self._trouble(request, doubt, 403)
         attempt, browser = _attempt(request), self.browser.window(request)
         found = await self.flow.again(attempt, browser) if attempt and browser else Dead.UNKNOWN
-        if isinstance(found, Dead):
-            return self._dead(found, look=_page_of(request))
-        return self._to_the_provider(found)
+        return self._onward(request, found)
 
     async def cancel(self, request: web.Request) -> web.Response:
         if doubt := await self.browser.doubt(request):
@@ -260,6 +271,51 @@ class _Window:
         if isinstance(found, Dead):
             return self._dead(found, look=_page_of(request))
         return _see_other(f"/connect/attempts/{found.attempt}")
+
+    # The pages that ask.
+
+    async def what_was_shown(self, request: web.Request) -> web.Response:
+        found = await self._view(request)
+        if isinstance(found, Dead):
+            return self._dead(found)
+        if not found.live:
+            return _see_other(f"/connect/attempts/{found.attempt}")  # which asks by itself, or says what happened
+        return self.pages.page(self.screens.what_was_shown(found), self._form(request))
+
+    async def told(self, request: web.Request) -> web.Response:
+        if doubt := await self.browser.doubt(request):
+            return self._trouble(request, doubt, 403)
+        attempt, browser = _attempt(request), self.browser.window(request)
+        if attempt is None or browser is None:
+            return self._dead(Dead.UNKNOWN)
+        answer = await self.browser.answer(request, "reason")
+        reason = next((one for one in SHOWN_BY_PROVIDERS if one == answer), None)
+        if reason is None:
+            return _see_other(request.path)
+        found = await self.flow.give_up(attempt, browser, reason)
+        return self._dead(found) if isinstance(found, Dead) else _see_other(f"/connect/attempts/{attempt}")
+
+    async def colleague(self, request: web.Request) -> web.Response:
+        found = await self._view(request)
+        if isinstance(found, Dead):
+            return self._dead(found)
+        return self.pages.page(self.screens.hand_on(found), self._form(request))
+
+    async def hand_on(self, request: web.Request) -> web.Response:
+        """Shows the link in the answer itself: it is kept nowhere."""
+        self._count(request)
+        if doubt := await self.browser.doubt(request):
+            return self._trouble(request, doubt, 403)
+        attempt, browser = _attempt(request), self.browser.window(request)
+        if attempt is None or browser is None:
+            return self._dead(Dead.UNKNOWN)
+        name = shown(await self.browser.answer(request, "name"))[:LONGEST_NAME]
+        if not name:
+            return _see_other(request.path)
+        found = await self.flow.hand_on(attempt, browser, name)
+        if isinstance(found, HandedOn):
+            return self.pages.page(self.screens.handed_on(found))
+        return self._onward(request, found)
 
     async def help(self, request: web.Request) -> web.Response:
         code = request.match_info["code"]
@@ -309,12 +365,21 @@ class _Window:
         attempt = _attempt(request)
         return await self.flow.view(attempt, self.browser.window(request)) if attempt else Dead.UNKNOWN
 
+    def _attempt_of(self, request: web.Request) -> AttemptId | None:
+        """The attempt that the address names, where the browser can have begun it."""
+        return _attempt(request) if "attempt" in request.match_info and self.browser.window(request) else None
+
     def _form(self, request: web.Request) -> Form:
         return Form(*self.browser.form(request))
 
-    def _to_the_provider(self, begun: Begun) -> web.Response:
-        response = _see_other(begun.url)
-        self.browser.give_window(response, begun.browser)
+    def _onward(self, request: web.Request, found: Begun | Returned | Dead) -> web.Response:
+        """To the provider; or to the attempt's page, which says why not."""
+        if isinstance(found, Dead):
+            return self._dead(found, look=_page_of(request))
+        if isinstance(found, Returned):
+            return _see_other(f"/connect/attempts/{found.attempt}")
+        response = _see_other(found.url)
+        self.browser.give_window(response, found.browser)
         return response
 
     def _dead(self, dead: Dead, look: str = "") -> web.Response:
@@ -328,7 +393,7 @@ class _Window:
 
     def _trouble(self, request: web.Request, kind: str, status: int) -> web.Response:
         address = _page_of(request)
-        screen = self.screens.trouble(kind, address)
+        screen = self.screens.trouble(kind, address, self._attempt_of(request))
         if status not in (429, 503):
             return self.pages.page(screen, status=status)
         response = self.pages.page(screen, status=status, retry_address=address)

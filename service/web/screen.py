@@ -1,6 +1,6 @@
 """A screen of the window as values: what stands on it, and the one thing to do first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from schemas.lifecycle import Step
@@ -11,9 +11,12 @@ LineStatus: TypeAlias = Literal["done", "now", "failed", "waiting"]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button. `post` sends a form; `link` goes somewhere; `back` goes to the host; `close` closes the window."""
+    """A button. `post` sends a form; `link` goes somewhere; `back` goes to the host; `close` closes the window.
 
-    kind: Literal["post", "link", "back", "close"]
+    `copy` takes the page's link along.
+    """
+
+    kind: Literal["post", "link", "back", "close", "copy"]
     label: str
     address: str = ""
     """Empty: the page's own address."""
@@ -30,6 +33,25 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What the primary button's form asks: one of several answers, or a few words of the person's own."""
+
+    name: str
+    label: str
+    answers: tuple[tuple[str, str], ...] = ()
+    """Each with its words. None: the person writes."""
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OneTimeLink:
+    """A link to take along; it is shown once."""
+
+    label: str
+    address: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Screen:
     """One screen: what happened, and at most one thing to do first."""
 
@@ -40,6 +62,10 @@ class Screen:
     next: str | None = None
     primary: Action | None = None
     secondary: Action | None = None
+    others: tuple[Action, ...] = ()
+    """What can be done, too: quieter than the buttons."""
+    question: Question | None = None
+    link: OneTimeLink | None = None
     provider: str | None = None
     facts: tuple[tuple[str, str], ...] = ()
     why: tuple[str, str] | None = None

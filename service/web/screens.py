@@ -5,11 +5,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from schemas.ids import AttemptId
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
-from service.oauth.window import Dead, ProviderWords, WindowView
+from service.oauth.window import SHOWN_BY_PROVIDERS as ASKED
+from service.oauth.window import Dead, HandedOn, ProviderWords, WindowView
 from service.texts.catalogue import Texts, shown
-from service.web.screen import Action, Host, Line, LineStatus, Screen, Tone
+from service.web.screen import Action, Host, Line, LineStatus, OneTimeLink, Question, Screen, Tone
 
 SLOW_AFTER = timedelta(seconds=20)
 """From the return to when the person is told that the provider is slow."""
@@ -52,20 +54,28 @@ class Screens:
 
     def attempt(self, view: WindowView, now: datetime) -> Screen:
         """What the attempt's page shows now."""
-        if view.state in (State.DISCONNECTED, State.DELETED):
+        if view.state is State.DELETED:
             return self._told(view, "ended.removed")
+        if view.taken_off and not view.live:
+            return self._told(view, "ended.disconnected")
         if view.succeeded:
             return self._succeeded(view, now)
         if view.live:
             return self._live(view, now)
-        if view.ending is None or (view.ending is Reason.CANCELLED and view.state in _ELSEWHERE):
+        if view.repaired and view.state in (State.SYNCING, State.HEALTHY):
+            return replace(self._told(view, "ended.repaired"), tone="good")
+        if view.handed_on:
+            return self._handed_on(view, view.handed_on)
+        if view.ending is None or view.replaced:
             return self._told(view, "ended.replaced")
+        if view.ending is Reason.ATTEMPT_EXPIRED and view.step is Step.PROVIDER_PAGE:
+            return self._late(view)
         return self._reason(view, view.ending, name=f"ended {view.ending}")
 
     def dead(self, dead: Dead, look: str = "") -> Screen:
         """Where nothing is to be seen; one and the same for all that a stranger could try (S24)."""
         key = f"dead.{_DEAD_TEXT.get(dead, 'link')}"
-        if dead is Dead.VERIFICATION_RUNNING:
+        if f"{key}.look" in self._texts:
             return self._plain(key, Action("link", self._texts.say(f"{key}.look"), look))
         return self._plain(key)
 
@@ -73,21 +83,94 @@ class Screens:
         """Of an address that is open to strangers: the same for all of them."""
         return replace(self._plain(f"way_in.{which}"), tone="calm")
 
-    def trouble(self, kind: str, address: str = "") -> Screen:
+    def trouble(self, kind: str, address: str = "", attempt: AttemptId | None = None) -> Screen:
         """Something is wrong with the request or with us; `address` is where a new try begins."""
         key = f"trouble.{kind}"
-        if f"{key}.again" in self._texts:
-            return self._plain(key, Action("link", self._texts.say(f"{key}.again"), address))
-        return self._plain(key)
+        again = Action("link", self._texts.say(f"{key}.again"), address) if f"{key}.again" in self._texts else None
+        return replace(self._plain(key, again), support_code=_support_code(attempt) if attempt else None)
+
+    # The screens that ask, and what comes of it.
+
+    def what_was_shown(self, view: WindowView) -> Screen:
+        """Asks the person what the provider showed, while the attempt is open."""
+        return replace(self._asks(view), secondary=self._back_to_the_attempt(view))
+
+    def hand_on(self, view: WindowView) -> Screen:
+        """Asks for the colleague's name, where a colleague's own browser may complete the sign-in."""
+        if not view.may_hand_on:
+            return replace(self._told(view, "hand_on.elsewhere"), tone="calm", outcome=None)
+        values = self._values(view)
+        question = Question("name", self._say("hand_on.label", values), hint=self._say("hand_on.hint", values))
+        return replace(
+            self._screen(
+                view,
+                "hand_on",
+                "calm",
+                "hand_on.words",
+                primary=Action("post", self._say("hand_on.make", values), _address(view, "colleague")),
+                secondary=self._back_to_the_attempt(view),
+            ),
+            question=question,
+        )
+
+    def handed_on(self, handed: HandedOn) -> Screen:
+        """The link for the colleague: shown this once."""
+        minutes = str(round(handed.lifetime.total_seconds() / 60))
+        values = self._values(handed.view) | {"colleague": handed.colleague, "minutes": minutes}
+        return Screen(
+            name="handed_on",
+            tone="good",
+            title=self._say("handed_on.title", values),
+            words=(self._say("handed_on.words", values),),
+            next=self._say("handed_on.next", values),
+            primary=Action("copy", self._say("handed_on.copy", values)),
+            secondary=leave if (leave := self._leave(handed.view)).kind == "back" else None,
+            link=OneTimeLink(self._say("handed_on.link", values), handed.url.reveal()),
+            provider=shown(handed.view.provider.name),
+            support_code=_support_code(handed.view.attempt),
+        )
+
+    def _handed_on(self, view: WindowView, colleague: str) -> Screen:
+        values = self._values(view) | {"colleague": colleague}
+        again = Action("link", self._say("ended.handed_on.again", values), _address(view, "colleague"))
+        told = self._told(view, "ended.handed_on", {"colleague": colleague})
+        return replace(told, tone="calm", others=(again,) if view.may_hand_on else ())
+
+    def _late(self, view: WindowView) -> Screen:
+        """Nobody came back: the person may have been refused there, or just had no time."""
+        said = self._texts.reason(Reason.ATTEMPT_EXPIRED, **self._values(view))
+        again = Action("post", self._say("again.attempt_expired", self._values(view)), _address(view, "again"))
+        ended = self._asks(view)
+        return replace(
+            ended,
+            name="ended attempt_expired",
+            title=said.title,
+            words=(said.words, *ended.words),
+            secondary=again,
+            final=True,
+            outcome="ended",
+        )
+
+    def _asks(self, view: WindowView) -> Screen:
+        values = self._values(view)
+        answers = tuple((reason.value, self._say(f"shown.{reason}", values)) for reason in ASKED)
+        tell = Action("post", self._say("shown.tell", values), _address(view, "shown"))
+        asks = self._screen(view, "shown", "attention", "shown.words", primary=tell)
+        return replace(asks, question=Question("reason", self._say("shown.label", values), answers))
+
+    def _back_to_the_attempt(self, view: WindowView) -> Action:
+        return Action("link", self._say("shown.back", self._values(view)), f"/connect/attempts/{view.attempt}")
 
     # The screens of an attempt.
 
     def _live(self, view: WindowView, now: datetime) -> Screen:
         values = self._values(view)
         if view.state is State.VERIFYING:
-            slow = view.unavailable > 0 or (view.returned_at is not None and now - view.returned_at > SLOW_AFTER)
-            title, words = ("checking.title_slow", "checking.slow") if slow else ("checking.title", "checking.words")
-            return self._screen(view, "checking", "busy", words, title=title, lines=self._progress(view))
+            how = "away" if view.unavailable > 0 else "slow" if _lasts(view, now) else None
+            title, words = (f"checking.title_{how}", f"checking.{how}") if how else ("checking.title", "checking.words")
+            leave = self._leave(view) if how else None
+            name = f"checking {how}" if how else "checking"
+            return self._screen(view, name, "busy", words, title=title, primary=leave, lines=self._progress(view))
         if view.step is Step.RETURNED:
             words = "confirming.words_again" if view.account else "confirming.words"
             return self._screen(view, "confirming", "busy", words, primary=self._leave(view))
@@ -97,7 +180,11 @@ class Screens:
             "calm",
             "waiting.words",
             primary=Action("post", self._say("waiting.go_on", values), _address(view, "again")),
-            secondary=Action("post", self._say("waiting.stop", values), _address(view, "cancel")),
+            secondary=Action("link", self._say("waiting.refused", values), _address(view, "shown")),
+            others=(
+                Action("link", self._say("waiting.hand_on", values), _address(view, "colleague")),
+                Action("post", self._say("waiting.stop", values), _address(view, "cancel")),
+            ),
         )
 
     def _succeeded(self, view: WindowView, now: datetime) -> Screen:
@@ -132,6 +219,7 @@ class Screens:
         title: str | None = None,
         primary: Action | None = None,
         secondary: Action | None = None,
+        others: tuple[Action, ...] = (),
         lines: tuple[Line, ...] = (),
         final: bool = False,
         step: Step | None = None,
@@ -145,9 +233,10 @@ class Screens:
             words=(self._say(words, values),),
             primary=primary,
             secondary=secondary,
+            others=others,
             provider=shown(view.provider.name),
             lines=lines,
-            support_code=_support_code(view),
+            support_code=_support_code(view.attempt),
             final=final,
             step=step or view.step,
             outcome=outcome,
@@ -157,28 +246,37 @@ class Screens:
         """A reason's words, and its one next step: sign in again where that mends it, else back to the host."""
         values = self._values(view)
         said = self._texts.reason(reason, **values)
+        next_ = said.next
         leave = self._leave(view)
         again = None
         if reason.offers_login:
             key = f"again.{reason}" if f"again.{reason}" in self._texts else "again.default"
             by_itself = reason is Reason.EXCHANGE_INTERRUPTED
             again = Action("post", self._say(key, values), _address(view, "again"), by_itself)
+        primary, secondary = again or leave, leave if again and leave.kind == "back" else None
+        hand_on = Action("link", self._say("waiting.hand_on", values), _address(view, "colleague"))
+        asked = name.startswith("ended") and reason in ASKED
+        if asked and reason is Reason.NEEDS_ADMIN and view.may_hand_on:
+            primary, secondary, hand_on = hand_on, again, leave
+        elif asked and reason is Reason.NEEDS_ADMIN:
+            next_ = self._say("again.needs_admin_elsewhere", values)
         return Screen(
             name=name,
             tone="attention",
             title=said.title,
             words=(said.words,),
-            next=said.next,
-            primary=again or leave,
-            secondary=leave if again and leave.kind == "back" else None,
+            next=next_,
+            primary=primary,
+            secondary=secondary,
+            others=(hand_on,) if asked and view.may_hand_on and hand_on.kind in ("link", "back") else (),
             provider=shown(view.provider.name),
             lines=self._stopped(view, reason) if name.startswith("ended") else (),
-            support_code=_support_code(view),
+            support_code=_support_code(view.attempt),
             outcome="ended",
         )
 
-    def _told(self, view: WindowView, key: str) -> Screen:
-        plain = self._plain(key, self._leave(view))
+    def _told(self, view: WindowView, key: str, more: dict[str, str] | None = None) -> Screen:
+        plain = self._plain(key, self._leave(view), self._values(view) | (more or {}))
         return Screen(
             name=plain.name,
             tone="attention",
@@ -187,12 +285,12 @@ class Screens:
             next=plain.next,
             primary=plain.primary,
             provider=shown(view.provider.name),
-            support_code=_support_code(view),
+            support_code=_support_code(view.attempt),
             outcome="ended",
         )
 
-    def _plain(self, key: str, primary: Action | None = None) -> Screen:
-        values = {"host": self._host.name}
+    def _plain(self, key: str, primary: Action | None = None, values: dict[str, str] | None = None) -> Screen:
+        values = {"host": self._host.name} | (values or {})
         return Screen(
             name=key.replace(".", " "),
             tone="attention",
@@ -278,14 +376,17 @@ _STOPPED_AT = {
     Reason.SCOPE_MISSING: "permission",
 }
 
-_ELSEWHERE = (State.AWAITING_AUTH, State.VERIFYING, State.SYNCING)
-"""The connector's states in which a newer attempt than this one runs, or has just succeeded."""
-
 _DEAD_TEXT = {
     Dead.BAD_REQUEST: "bad_request",
     Dead.LOGIN_DOES_NOT_HELP: "login_does_not_help",
     Dead.VERIFICATION_RUNNING: "verification_running",
+    Dead.SESSION_OVER: "session_over",
+    Dead.STALE_ANSWER: "stale_answer",
 }
+
+
+def _lasts(view: WindowView, now: datetime) -> bool:
+    return view.returned_at is not None and now - view.returned_at > SLOW_AFTER
 
 
 def _reached(view: WindowView, step: Step) -> bool:
@@ -300,7 +401,7 @@ def _address(view: WindowView, what: str) -> str:
     return f"/connect/attempts/{view.attempt}/{what}"
 
 
-def _support_code(view: WindowView) -> str:
+def _support_code(attempt: AttemptId) -> str:
     """The first eight digits of the attempt's id: enough for support to find it, and easy to read out."""
-    digits = view.attempt.hex[:8].upper()
+    digits = attempt.hex[:8].upper()
     return f"{digits[:4]}-{digits[4:]}"

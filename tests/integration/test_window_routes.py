@@ -23,7 +23,7 @@ from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
 from service.oauth import flow as real
-from service.oauth.window import Begun, Dead, ProviderWords, Returned, WindowView
+from service.oauth.window import SHOWN_BY_PROVIDERS, Begun, Dead, HandedOn, ProviderWords, Returned, WindowView
 from service.web.routes import build_web
 from statemachine.connector import Account
 
@@ -115,10 +115,24 @@ class MemoryFlow:
             return Dead.UNKNOWN
         return self.refusal or self._begun("again", browser)
 
-    async def give_up(self, attempt: AttemptId, browser: Secret) -> WindowView | Dead:
+    async def newest(self, context: str, browser: Secret) -> AttemptId | None:
+        return self.view_.attempt if self._is_mine(browser) else None
+
+    async def hand_on(self, attempt: AttemptId, browser: Secret, colleague: str) -> HandedOn | Returned | Dead:
         if attempt != self.view_.attempt or not self._is_mine(browser):
             return Dead.UNKNOWN
-        self._now("give_up", live=False, ending=Reason.CANCELLED, state=State.FAILED)
+        if not self.view_.may_hand_on:
+            return Returned(attempt)
+        before = self.view_
+        self._now("hand_on", live=False, ending=Reason.CANCELLED, replaced=True, handed_on=colleague)
+        return HandedOn(colleague, Secret(f"{PUBLIC_URL}/connect/{HANDOFF}"), timedelta(minutes=30), before)
+
+    async def give_up(
+        self, attempt: AttemptId, browser: Secret, reason: Reason = Reason.CANCELLED
+    ) -> WindowView | Dead:
+        if attempt != self.view_.attempt or not self._is_mine(browser):
+            return Dead.UNKNOWN
+        self._now("give_up", live=False, ending=reason, state=State.FAILED)
         return self.view_
 
     def _begun(self, what: str, browser: Secret) -> Begun:
@@ -168,6 +182,11 @@ class Person:
         path = f"/oauth/callback/quickbooks-online?code=c-1&state={self.flow.state}"
         assert (await self.get(path)).status == 303
 
+    async def answer(self, page_path: str, **answers: str) -> aiohttp.ClientResponse:
+        """Fills in the form of a page that asks, and sends it."""
+        data = {"csrf": await self.csrf(page_path), **answers}
+        return await self._ask("POST", page_path, {"Sec-Fetch-Site": "same-origin"}, data)
+
     async def _ask(
         self, method: str, path: str, headers: dict[str, str], data: dict[str, str] | None
     ) -> aiohttp.ClientResponse:
@@ -207,7 +226,7 @@ STATUS = f"{ATTEMPT_PAGE}/status"
 
 
 def test_the_flow_of_these_tests_has_the_real_ones_signatures() -> None:
-    for name in ("look", "begin", "callback", "view", "again", "give_up"):
+    for name in ("look", "begin", "callback", "newest", "view", "again", "give_up", "hand_on"):
         assert inspect.signature(getattr(MemoryFlow, name)).parameters.keys() == (
             inspect.signature(getattr(real.Flow, name)).parameters.keys()
         )
@@ -309,7 +328,9 @@ async def test_s10_a_post_from_another_page_starts_nothing(person: Person, flow:
     assert flow.changes == []
 
 
-@pytest.mark.parametrize("path", [f"/connect/{HANDOFF}", f"{ATTEMPT_PAGE}/again", f"{ATTEMPT_PAGE}/cancel"])
+@pytest.mark.parametrize(
+    "path", [f"/connect/{HANDOFF}", *(f"{ATTEMPT_PAGE}/{what}" for what in ("again", "cancel", "shown", "colleague"))]
+)
 @pytest.mark.parametrize("csrf", ["", "0" * 64, "\u00fc"])
 async def test_s10_a_post_without_the_forms_token_starts_nothing(
     person: Person, flow: MemoryFlow, path: str, csrf: str
@@ -574,7 +595,12 @@ async def test_s24_unknown_expired_used_and_foreign_look_the_same(person: Person
     stranger = Person(person.client, flow)
     csrf = await stranger.csrf(f"/connect/{HANDOFF}")
     await person.begin()
+    flow.view_ = replace(flow.view_, may_hand_on=True)
     answers = [
+        await stranger.get(SHOWN),
+        await stranger.get(COLLEAGUE),
+        await stranger.post(SHOWN, csrf),
+        await stranger.post(COLLEAGUE, csrf),
         await stranger.post(f"/connect/{HANDOFF}", csrf),
         await stranger.post("/connect/" + "z" * 43, csrf),
         await stranger.post(f"{ATTEMPT_PAGE}/again", csrf),
@@ -592,6 +618,74 @@ async def test_s24_unknown_expired_used_and_foreign_look_the_same(person: Person
 
     assert {(answer.status, await answer.text()) for answer in answers} == {(404, await answers[0].text())}
     assert str(VIEW.attempt) not in await answers[0].text() and "Drivewell" not in await answers[0].text()
+
+
+# What is asked.
+
+SHOWN, COLLEAGUE = f"{ATTEMPT_PAGE}/shown", f"{ATTEMPT_PAGE}/colleague"
+
+
+@pytest.mark.parametrize("reason", SHOWN_BY_PROVIDERS)
+async def test_p09_what_the_provider_showed_is_the_attempts_reason(
+    person: Person, flow: MemoryFlow, reason: Reason
+) -> None:
+    await person.begin()
+
+    told = await person.answer(SHOWN, reason=reason)
+
+    assert (told.status, told.headers["Location"], flow.view_.ending) == (303, ATTEMPT_PAGE, reason)
+
+
+@pytest.mark.parametrize("answer", [{}, {"reason": ""}, {"reason": "connected"}, {"reason": "<b>"}])
+async def test_an_answer_that_was_not_offered_is_asked_for_again(
+    person: Person, flow: MemoryFlow, answer: dict[str, str]
+) -> None:
+    await person.begin()
+
+    asked = await person.answer(SHOWN, **answer)
+
+    assert (asked.status, asked.headers["Location"], flow.changes) == (303, SHOWN, ["begin"])
+
+
+async def test_p12_a_colleagues_link_is_shown_once_and_never_kept(person: Person, flow: MemoryFlow) -> None:
+    await person.begin()
+    flow.view_ = replace(flow.view_, may_hand_on=True)
+
+    page = await person.answer(COLLEAGUE, name="  Sam <b>\u202eOkafor\x00 ")
+
+    text = await page.text()
+    assert (page.status, page.headers["Cache-Control"], flow.view_.handed_on) == (200, "no-store", "Sam <b>Okafor")
+    assert f'value="{PUBLIC_URL}/connect/{HANDOFF}"' in text and "within the next 30 minutes" in text
+    assert "Sam &lt;b&gt;Okafor" in text
+    assert HANDOFF not in await (await person.get(ATTEMPT_PAGE)).text()
+
+
+@pytest.mark.parametrize("name", ["", "   ", "\u202e"])
+async def test_p12_without_a_name_nothing_is_handed_on(person: Person, flow: MemoryFlow, name: str) -> None:
+    await person.begin()
+    flow.view_ = replace(flow.view_, may_hand_on=True)
+
+    assert (await person.answer(COLLEAGUE, name=name)).headers["Location"] == COLLEAGUE
+    assert flow.changes == ["begin"]
+
+
+async def test_p12_where_the_host_confirms_the_colleague_starts_there(person: Person) -> None:
+    await person.begin()
+
+    text = await (await person.get(COLLEAGUE)).text()
+
+    assert "Your colleague starts at Northwind Data" in text and "<form" not in text
+
+
+async def test_an_answer_to_an_earlier_request_of_the_browser_leads_to_its_newest(
+    person: Person, flow: MemoryFlow
+) -> None:
+    await person.begin()
+
+    page = await person.get("/oauth/callback/quickbooks-online?code=c&state=older")
+
+    assert page.status == 404
+    assert "That was an earlier sign-in" in await page.text() and f'href="{ATTEMPT_PAGE}"' in await page.text()
 
 
 # Our own trouble.

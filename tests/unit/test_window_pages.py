@@ -13,7 +13,8 @@ from aiohttp import web
 from schemas.ids import AttemptId
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason, Remedy
-from service.oauth.window import Dead, ProviderWords, WindowView
+from schemas.secret import Secret
+from service.oauth.window import Dead, HandedOn, ProviderWords, WindowView
 from service.texts.catalogue import MAX_OUTSIDE_TEXT, Texts
 from service.web.browser import Browser
 from service.web.pages import ASSETS, Form, Pages
@@ -52,7 +53,7 @@ VIEW = WindowView(
 )
 CHECKING = replace(VIEW, state=State.VERIFYING, step=Step.EXCHANGED, returned_at=NOW)
 SUCCEEDED = replace(VIEW, live=False, succeeded=True, state=State.SYNCING, failure=None, step=Step.CREDENTIAL_SAVED)
-TROUBLES = ("unavailable", "cookies", "foreign", "method", "fault")
+TROUBLES = ("unavailable", "provider_away", "too_many", "cookies", "foreign", "method", "fault")
 
 HOST = Host("Northwind Data", "https://app.drivewell.example", frozenset({RETURN_URL}))
 TEXTS = Texts()
@@ -114,7 +115,19 @@ def every_ending() -> Iterator[tuple[str, Screen]]:
     for kind in TROUBLES:
         yield f"trouble-{kind}", SCREENS.trouble(kind)
     yield "removed", SCREENS.attempt(replace(ended(Reason.CANCELLED), state=State.DELETED), NOW)
-    yield "replaced", SCREENS.attempt(replace(ended(Reason.CANCELLED), state=State.VERIFYING), NOW)
+    yield "disconnected", SCREENS.attempt(replace(ended(Reason.CANCELLED), taken_off=True), NOW)
+    yield "replaced", SCREENS.attempt(ended(Reason.CANCELLED, replaced=True), NOW)
+    yield "repaired", SCREENS.attempt(replace(ended(Reason.CANCELLED), repaired=True, state=State.HEALTHY), NOW)
+    yield "handed-on", SCREENS.attempt(ended(Reason.CANCELLED, replaced=True, handed_on="Sam"), NOW)
+    yield "late", SCREENS.attempt(replace(ended(Reason.ATTEMPT_EXPIRED), step=Step.PROVIDER_PAGE), NOW)
+    for may in (True, False):
+        yield f"needs-admin-{may}", SCREENS.attempt(ended(Reason.NEEDS_ADMIN, may_hand_on=may), NOW)
+        yield f"hand-on-{may}", SCREENS.hand_on(replace(VIEW, may_hand_on=may))
+    yield "what-was-shown", SCREENS.what_was_shown(VIEW)
+    link = Secret("https://connect.example.com/connect/h-1")
+    yield "the-link", SCREENS.handed_on(HandedOn("Sam", link, timedelta(minutes=30), VIEW))
+    yield "away", SCREENS.attempt(replace(CHECKING, unavailable=1), NOW)
+    yield "slow", SCREENS.attempt(replace(CHECKING, returned_at=NOW - SLOW_AFTER * 2), NOW)
     yield "connected", SCREENS.attempt(SUCCEEDED, NOW)
     yield "flowing", SCREENS.attempt(replace(SUCCEEDED, state=State.HEALTHY), NOW)
     yield (
@@ -232,12 +245,13 @@ def test_the_connected_window_watches_for_the_first_data_and_after_a_while_says_
     assert flowing.step is Step.DATA_FLOWING and "by itself" in later.words[0]
 
 
-@pytest.mark.parametrize(
-    "slow", [replace(CHECKING, unavailable=1), replace(CHECKING, returned_at=NOW - SLOW_AFTER - timedelta(seconds=1))]
-)
-def test_a_provider_that_does_not_answer_is_named(slow: WindowView) -> None:
-    assert "QuickBooks doesn't answer at the moment; we keep trying." in SCREENS.attempt(slow, NOW).words[0]
-    assert "doesn't answer" not in SCREENS.attempt(CHECKING, NOW).words[0]
+def test_a_provider_that_does_not_answer_or_takes_its_time_is_named() -> None:
+    away = SCREENS.attempt(replace(CHECKING, unavailable=1), NOW)
+    slow = SCREENS.attempt(replace(CHECKING, returned_at=NOW - SLOW_AFTER - timedelta(seconds=1)), NOW)
+
+    assert "QuickBooks doesn't answer at the moment; we keep trying." in away.words[0]
+    assert "QuickBooks takes its time; nothing is lost." in slow.words[0]
+    assert not any(one in SCREENS.attempt(CHECKING, NOW).words[0] for one in ("doesn't answer", "takes its time"))
 
 
 @pytest.mark.parametrize(
@@ -246,9 +260,15 @@ def test_a_provider_that_does_not_answer_is_named(slow: WindowView) -> None:
         (CHECKING, "checking", False),
         (replace(VIEW, step=Step.PROVIDER_PAGE), "waiting", False),
         (replace(VIEW, step=Step.RETURNED), "confirming", False),
-        (replace(ended(Reason.CANCELLED), state=State.AWAITING_AUTH), "ended replaced", True),
+        (ended(Reason.CANCELLED, replaced=True), "ended replaced", True),
         (ended(None), "ended replaced", True),
-        (replace(VIEW, live=False, state=State.DISCONNECTED, ending=Reason.CANCELLED), "ended removed", True),
+        (ended(Reason.CANCELLED, replaced=True, handed_on="Sam"), "ended handed_on", True),
+        (replace(ended(Reason.CANCELLED, repaired=True), state=State.SYNCING), "ended repaired", True),
+        (ended(Reason.CANCELLED, repaired=True), "ended cancelled", True),
+        (replace(ended(Reason.CANCELLED), state=State.DISCONNECTED, taken_off=True), "ended disconnected", True),
+        (replace(ended(Reason.CANCELLED), state=State.DISCONNECTED), "ended cancelled", True),
+        (replace(ended(Reason.CANCELLED), state=State.DELETED), "ended removed", True),
+        (replace(SUCCEEDED, state=State.DISCONNECTED, taken_off=True), "ended disconnected", True),
         (ended(Reason.CANCELLED), "ended cancelled", True),
     ],
 )
@@ -266,6 +286,36 @@ def test_only_an_interrupted_sign_in_goes_on_by_itself() -> None:
     }
 
     assert by_itself == {Reason.EXCHANGE_INTERRUPTED}
+
+
+def test_p09_who_came_back_from_nowhere_is_asked_what_the_provider_showed() -> None:
+    late = replace(ended(Reason.ATTEMPT_EXPIRED), step=Step.PROVIDER_PAGE)
+    screen = SCREENS.attempt(late, NOW)
+
+    assert screen.question is not None
+    assert [value for value, _ in screen.question.answers] == [
+        "needs_admin",
+        "account_inactive",
+        "product_missing",
+        "provider_refused",
+    ]
+    assert SCREENS.attempt(replace(late, step=Step.LINK_OFFERED), NOW).question is None, "nobody was at the provider"
+
+
+def test_p12_who_is_no_admin_hands_it_on_where_a_colleague_may_complete_it_and_else_is_sent_to_the_host() -> None:
+    here = SCREENS.attempt(ended(Reason.NEEDS_ADMIN, may_hand_on=True), NOW)
+    elsewhere = SCREENS.attempt(ended(Reason.NEEDS_ADMIN, may_hand_on=False), NOW)
+
+    assert here.primary is not None and here.primary.address == f"/connect/attempts/{ATTEMPT}/colleague"
+    assert here.secondary is not None and here.secondary.label == "Sign in as another person"
+    assert elsewhere.primary is not None and elsewhere.primary.kind == "post"
+    assert elsewhere.next is not None and "open Northwind Data" in elsewhere.next
+
+
+def test_the_link_for_a_colleague_is_in_no_repr() -> None:
+    handed = HandedOn("Sam", Secret("https://connect.example.com/connect/h-1"), timedelta(minutes=30), VIEW)
+
+    assert "h-1" not in repr(handed) + repr(SCREENS.handed_on(handed))
 
 
 def test_s24_what_a_stranger_can_try_leads_to_one_page() -> None:

@@ -49,6 +49,23 @@
     form.requestSubmit();
   }
 
+  // Where the clipboard isn't ours to write, the link is selected, and the person copies it.
+  function offerCopy(button) {
+    const link = panel.querySelector(".link");
+    button.hidden = false;
+    button.parentElement.querySelector("[data-without-script]").hidden = true;
+    button.addEventListener("click", async () => {
+      link.select();
+      try {
+        await navigator.clipboard.writeText(link.value);
+      } catch {
+        return;
+      }
+      button.textContent = button.dataset.copied;
+      say(button.dataset.copied);
+    });
+  }
+
   function arrange() {
     for (const form of panel.querySelectorAll("form")) form.addEventListener("submit", once);
     for (const link of panel.querySelectorAll("[data-back]")) link.addEventListener("click", leave);
@@ -59,6 +76,7 @@
         button.parentElement.querySelector("[data-without-script]").hidden = true;
       }
     }
+    for (const button of panel.querySelectorAll("[data-copy]")) offerCopy(button);
     const byItself = panel.querySelector("form[data-by-itself]");
     if (byItself) continueOnce(byItself);
     tellHost();
