@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from schemas.acting import WhoActs
 from schemas.api import Response
 from schemas.lifecycle import ActorKind, Ignored, Notice, Outcome, State, Step, Trigger
 from schemas.problems import ProblemCode
@@ -18,7 +19,7 @@ Model: TypeAlias = type[BaseModel]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_DESCRIBED = (State, Trigger, Outcome, Ignored, Notice, Step, ActorKind)
+_DESCRIBED = (State, Trigger, Outcome, Ignored, Notice, Step, ActorKind, WhoActs)
 
 
 def _sentences() -> dict[str, list[str]]:

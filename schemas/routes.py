@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from schemas import api
+from schemas import api, story
 from schemas.lifecycle import Described
 from schemas.problems import ProblemCode
 
@@ -187,6 +187,15 @@ ROUTES: tuple[Route, ...] = (
         Scope.CONNECTORS_READ,
         api.History,
         paged=True,
+    ),
+    Route(
+        "get_why",
+        "GET",
+        f"{_CONNECTOR}/why",
+        "Why is it in this state? One paragraph, and the events that prove it",
+        Tag.CONNECTORS,
+        Scope.CONNECTORS_READ,
+        story.Why,
     ),
     Route(
         "open_attempt",

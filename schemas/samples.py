@@ -121,6 +121,29 @@ _OPEN_ATTEMPT = {
     "handoff": _HANDOFF,
 }
 
+_FAILURE = {
+    "at": "2026-11-24T08:30:00.123456Z",
+    "outcome": "transition",
+    "trigger": "sync_failed",
+    "version": 2,
+    "from": "healthy",
+    "to": "failed",
+    "reason": "token_refused",
+    "why": None,
+    "step": "failure_seen",
+    "actor": {"kind": "sync_engine", "id": "/engine"},
+    "attempt_id": None,
+    "expected_account": None,
+    "seen_account": None,
+    "evidence": _EVIDENCE,
+}
+_PARAGRAPH = (
+    "“Acme's books” stands still until somebody signs in to QuickBooks again. On 24 November 2026 at 08:30 UTC the "
+    "sync engine reported a failed sync (its API answered HTTP 401, code 3200, request id 1-6743a1b2-5f2e8f2d0c1a): "
+    "QuickBooks no longer accepts the saved sign-in for Acme Inc. Nobody has tried to sign in since. It waits for an "
+    "Organization Admin of Acme Inc to sign in; a reminder is due on 25 November 2026 at 08:30 UTC."
+)
+
 BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     "Problem": {
         "type": "https://regrant.example/help/problems/version_mismatch",
@@ -137,25 +160,18 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     "UpdateConnector": {"name": "Acme's new books"},
     "Connector": _CONNECTOR,
     "ConnectorList": {"connectors": [_CONNECTOR]},
-    "History": {
-        "entries": [
-            {
-                "at": "2026-11-24T08:30:00.123456Z",
-                "outcome": "transition",
-                "trigger": "sync_failed",
-                "version": 2,
-                "from": "healthy",
-                "to": "failed",
-                "reason": "token_refused",
-                "why": None,
-                "step": "failure_seen",
-                "actor": {"kind": "sync_engine", "id": "/engine"},
-                "attempt_id": None,
-                "expected_account": None,
-                "seen_account": None,
-                "evidence": _EVIDENCE,
-            }
-        ]
+    "History": {"entries": [_FAILURE]},
+    "Why": {
+        "connector_id": "acme.qbo-1",
+        "state": "failed",
+        "since": "2026-11-24T08:30:00.123456Z",
+        "reason": "token_refused",
+        "paragraph": _PARAGRAPH,
+        "from_the_log": _PARAGRAPH,
+        "who_acts": "owner",
+        "who": "an Organization Admin of Acme Inc",
+        "next": "Let an Organization Admin open a new link and sign in to QuickBooks.",
+        "events": [_FAILURE],
     },
     "Person": {"id": "u-17", "name": "Robin Fields"},
     "OpenAttempt": {

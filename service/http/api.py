@@ -15,7 +15,7 @@ from aiohttp import web
 
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route
-from service.http import attempts, catalogues, connectors, tokens
+from service.http import attempts, catalogues, connectors, stories, tokens
 from service.http.auth import Authenticator, Caller
 from service.http.context import LARGEST_BODY, Call, Parts, Request, request_by_name, request_of
 from service.http.problems import ApiProblem, problem_of, problem_response, problems_middleware
@@ -24,7 +24,7 @@ from service.store import idempotency
 
 Operation: TypeAlias = Callable[[Call], Awaitable[web.Response | EventStream]]
 
-_MODULES: tuple[ModuleType, ...] = (connectors, attempts, tokens, catalogues)
+_MODULES: tuple[ModuleType, ...] = (connectors, stories, attempts, tokens, catalogues)
 _ANSWERS_SECRETS = frozenset({"get_token", "open_attempt", "create_handoff"})
 """Their answers hold a token or a link that signs somebody in, so they aren't kept: a repeat is done again."""
 
