@@ -1,0 +1,37 @@
+"""Connectors as a list: narrowed by state, provider, reason, who must act, tenant or a word; now, or as of a moment."""
+
+from aiohttp import web
+
+from schemas.lifecycle import State
+from schemas.reasons import CATALOGUE
+from service.console import travel
+from service.console.picture import NAMES
+from service.console.visit import Visit
+
+PAGE = 50
+FILTERS = ("q", "state", "provider", "reason", "acts", "tenant")
+_NO_LIST = (State.ABSENT, State.DELETED)
+
+
+async def connectors(visit: Visit) -> web.StreamResponse:
+    if (elsewhere := travel.by_slider(visit)) is not None:
+        return elsewhere
+    moment, query = travel.moment(visit), visit.request.query
+    chosen = {name: query[name].strip() for name in FILTERS if query.get(name, "").strip()}
+    asked = {**chosen, "as_of": moment.as_of, "cursor": query.get("cursor"), "limit": str(PAGE)}
+    listed, more = await visit.ask_page("list_fleet_connectors", query=asked)
+    known = await visit.ask("list_providers")
+    return visit.page(
+        "connectors.html",
+        "Connectors",
+        "connectors",
+        moment=moment,
+        kept=chosen,
+        connectors=listed["connectors"],
+        more=more,
+        chosen=chosen,
+        states=[(state.value, name) for state, name in NAMES.items() if state not in _NO_LIST],
+        providers=[(one["id"], one["name"]) for one in known["providers"]],
+        reasons=[reason.value for reason in CATALOGUE],
+        first="cursor" not in query,
+    )

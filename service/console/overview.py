@@ -1,0 +1,66 @@
+"""The overview: one sentence, the live picture, who must act, and where attempts stop."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from schemas.lifecycle import State
+from service.console import drawing, travel
+from service.console.drawing import Drawing
+from service.console.picture import Pair
+from service.console.visit import Json, Told, Visit
+
+MOST_ACTS = 6
+
+
+async def overview(visit: Visit) -> web.StreamResponse:
+    if (elsewhere := travel.by_slider(visit)) is not None:
+        return elsewhere
+    moment = travel.moment(visit)
+    fleet = await visit.ask("get_fleet", query={"as_of": moment.as_of})
+    return visit.page(
+        "overview.html",
+        "Overview",
+        "overview",
+        moment=moment,
+        fleet=fleet,
+        picture=picture(fleet, moment.query),
+        acts=acts(fleet, moment.query),
+        funnel=await _funnel(visit) if moment.then is None else None,
+    )
+
+
+def picture(fleet: Json, query: Mapping[str, str]) -> Drawing:
+    """The lifecycle with the fleet's numbers."""
+    counts: Counter[str] = Counter()
+    for one in fleet["states"]:
+        counts[one["state"]] += one["count"]
+    gone: dict[Pair, float] = {
+        (State(one["from"]), State(one["to"])): one["last_hour"] for one in fleet["arrows"] if one["from"] != one["to"]
+    }
+    return drawing.of_fleet(counts, gone, fleet["as_of"], query)
+
+
+def acts(fleet: Json, query: Mapping[str, str]) -> list[Json]:
+    """What waits for somebody, most first; our own faults before all: nobody else mends them."""
+    waiting = sorted(fleet["reasons"], key=lambda one: (one["acts"] != "operator", -one["count"]))
+    told = []
+    for one in waiting[:MOST_ACTS]:
+        asked = {"state": State.FAILED.value, "provider": one["provider"], "reason": one["reason"]}
+        told.append({**one, "href": f"/console/connectors?{urlencode({**asked, **query})}"})
+    return told
+
+
+def biggest(numbers: Iterable[float]) -> float:
+    """What bars are drawn against."""
+    return max([*numbers, 1])
+
+
+async def _funnel(visit: Visit) -> Json | None:
+    """The last month's; the page stands without it, so a problem here is no reason to show none of it."""
+    try:
+        return await visit.ask("get_funnel")
+    except Told:
+        return None
