@@ -43,6 +43,11 @@ class Texts:
         self.language = language
         self.right_to_left = self._texts["direction"] == "rtl"
 
+    @property
+    def unfilled(self) -> Mapping[str, str]:
+        """Every text of the file, with its names in braces."""
+        return self._texts
+
     def __contains__(self, key: str) -> bool:
         return key in self._texts
 
