@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.ids import ProviderId
 from schemas.reasons import Reason, Remedy
@@ -35,10 +35,8 @@ class _Part(BaseModel):
 
 
 class OtherWords(_Part):
-    """How to speak of the provider in another language than English."""
+    """How to speak of the provider in another language than English. Its name is the same in all."""
 
-    title: str | None = None
-    """The provider's name, where the language has another one."""
     account: str
     """What an account is called, without an article, as in the middle of a sentence."""
     admin: str
@@ -58,12 +56,13 @@ class Words(_Part):
     in_: Mapping[Language, OtherWords] = Field(default_factory=dict, alias="in")
     """The same in other languages, by their tags, for example `de`."""
 
-    @model_validator(mode="after")
-    def _knows_the_languages(self) -> Self:
+    @field_validator("in_")
+    @classmethod
+    def _there_are_texts(cls, told: Mapping[Language, OtherWords]) -> Mapping[Language, OtherWords]:
         known = [language for language in LANGUAGES if language != ENGLISH]
-        if strange := sorted(set(self.in_) - set(known)):
-            raise ValueError(f"in: there are no texts in {', '.join(strange)}, but in {', '.join(known)}")
-        return self
+        if strange := sorted(set(told) - set(known)):
+            raise ValueError(f"there are no texts in {', '.join(strange)}; there are in {', '.join(known)}")
+        return told
 
 
 class Lifetimes(_Part):

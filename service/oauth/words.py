@@ -12,7 +12,7 @@ def provider_words(description: Description) -> ProviderWords:
     """How to speak of a provider, in every language of its description."""
     words = description.words
     others = {
-        language: ProviderWords(other.title or words.title, other.account, other.admin, other.prerequisites)
+        language: ProviderWords(words.title, other.account, other.admin, other.prerequisites)
         for language, other in words.in_.items()
     }
     return ProviderWords(words.title, words.account, words.admin, words.prerequisites, others)

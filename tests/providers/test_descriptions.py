@@ -17,6 +17,7 @@ from service.oauth import description_schema
 from service.oauth.callback import BadCallback
 from service.oauth.callback_signature import check_signature, signature
 from service.oauth.description import BadDescription, ProviderConfig, host_label, load_descriptions, read_descriptions
+from service.texts.language import ENGLISH, LANGUAGES
 from tests.providers.examples import PAGE, examples, write_examples
 
 CATALOGUE = load_descriptions()
@@ -48,6 +49,16 @@ def test_p26_a_description_names_its_sources_and_judges_a_dead_grant_and_our_own
     assert "# Sources: " in text
     verdicts = {(rule.at, rule.verdict) for rule in CATALOGUE[id_].errors}  # type: ignore[index]  # ids are texts
     assert {("token", "dead_grant"), ("token", "our_config"), ("api", "dead_grant")} <= verdicts
+
+
+@pytest.mark.parametrize("id_", sorted(CATALOGUE))
+def test_p26_a_description_speaks_every_language_and_leaves_nothing_in_english(id_: str) -> None:
+    words = CATALOGUE[id_].words  # type: ignore[index]  # ids are texts
+    assert set(words.in_) == set(LANGUAGES) - {ENGLISH}
+    for other in words.in_.values():
+        assert len(other.prerequisites) == len(words.prerequisites)
+        assert not {*other.prerequisites} & {*words.prerequisites}
+        assert (other.account, other.admin) not in [(words.account, words.admin)]
 
 
 FAULTS: dict[str, tuple[Callable[[str], str], str, str]] = {
@@ -82,6 +93,11 @@ FAULTS: dict[str, tuple[Callable[[str], str], str, str]] = {
         lambda text: text + "rotation: none\n",
         "rotation: twice, first in line",
         "rotation: none",
+    ),
+    "a language without texts": (
+        lambda text: text.replace("words:", "words:\n  in: {nl: {account: rekening, admin: X, prerequisites: []}}"),
+        "words.in: there are no texts in nl; there are in ar, de, es, fr, ja",
+        "in: {nl",
     ),
     "no YAML": (lambda text: text.replace("words:", "words: ]"), "not YAML", "words: ]"),
 }

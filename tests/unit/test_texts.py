@@ -1,4 +1,4 @@
-"""The words in every language: the same texts, the same names in braces, nothing left in English. And who gets which."""
+"""The words in every language: the same texts and names in braces, nothing left in English. And who gets which."""
 
 import re
 
