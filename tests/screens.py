@@ -1,0 +1,93 @@
+"""Every screen of the window from values, in any language: what tests render, read and look at without a platform."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from schemas.ids import AttemptId, ProviderId
+from schemas.lifecycle import State, Step
+from schemas.reasons import Reason
+from service.oauth.description import load_descriptions
+from service.oauth.window import Dead, WindowView
+from service.oauth.words import provider_words
+from service.texts.catalogue import texts
+from service.texts.language import ENGLISH, Language
+from service.web.browser import Browser
+from service.web.pages import Form, Pages
+from service.web.screen import Host, Screen
+from service.web.screens import Screens
+from statemachine.connector import Account
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+RETURN_URL = "https://app.drivewell.example/connections"
+HOST = Host("Northwind Data", "https://app.drivewell.example", frozenset({RETURN_URL}))
+FORM = Form("c5rf", None)
+DRIVEWELL, ACME = Account("9130350000001", "Drivewell Inc"), Account("9130350000002", "Acme Ltd. (2)")
+
+VIEW = WindowView(
+    attempt=AttemptId(UUID("6f9b1c2e-0d4a-4f7e-9b1c-2e0d4a4f7e9b")),
+    connector_name="Books of Drivewell Inc",
+    tenant="drivewell",
+    provider=provider_words(load_descriptions()[ProviderId("quickbooks-online")]),
+    account=DRIVEWELL,
+    person_name="Olivia Brandt",
+    return_url=RETURN_URL,
+    step=Step.LINK_OFFERED,
+    state=State.AWAITING_AUTH,
+    failure=Reason.TOKEN_REFUSED,
+    live=True,
+    succeeded=False,
+    ending=None,
+    expected=None,
+    seen=None,
+    unavailable=0,
+    returned_at=None,
+    expires_at=NOW + timedelta(minutes=10),
+)
+WAITING = replace(VIEW, step=Step.PROVIDER_PAGE)
+CHECKING = replace(VIEW, state=State.VERIFYING, step=Step.ACCOUNT_CHECKED, returned_at=NOW)
+SUCCEEDED = replace(VIEW, live=False, succeeded=True, state=State.SYNCING, failure=None, step=Step.CREDENTIAL_SAVED)
+
+
+def ended(reason: Reason | None) -> WindowView:
+    """An attempt that ended so, in another company than the connector's."""
+    failed = replace(VIEW, live=False, ending=reason, state=State.FAILED, step=Step.EXCHANGED)
+    return replace(failed, expected=DRIVEWELL, seen=ACME)
+
+
+def screens_in(language: Language = ENGLISH) -> Screens:
+    return Screens(texts(language), HOST)
+
+
+def pages_in(language: Language = ENGLISH) -> Pages:
+    browser = Browser("https://connect.example.com", development=False)
+    return Pages(texts(language), HOST, browser, frame_ancestors=(), development=False)
+
+
+def every_screen(language: Language = ENGLISH) -> dict[str, Screen]:
+    """Every screen by a name that says what led to it."""
+    return dict(_every_screen(screens_in(language), language))
+
+
+def _every_screen(screens: Screens, language: Language) -> Iterator[tuple[str, Screen]]:
+    yield "start-first", screens.start(replace(VIEW, account=None, failure=Reason.NEVER_CONNECTED))
+    yield "start-working", screens.start(replace(VIEW, failure=None))
+    for reason in Reason:
+        yield f"start-{reason}", screens.start(replace(VIEW, failure=reason))
+        yield f"ended-{reason}", screens.attempt(ended(reason), NOW)
+    yield "ended-unnamed", screens.attempt(replace(ended(Reason.WRONG_ACCOUNT), account=None, expected=None), NOW)
+    yield "replaced", screens.attempt(replace(ended(Reason.CANCELLED), state=State.VERIFYING), NOW)
+    yield "removed", screens.attempt(replace(ended(Reason.CANCELLED), state=State.DELETED), NOW)
+    yield "waiting", screens.attempt(WAITING, NOW)
+    yield "confirming", screens.attempt(replace(VIEW, step=Step.RETURNED), NOW)
+    yield "checking", screens.attempt(CHECKING, NOW)
+    yield "checking-slow", screens.attempt(replace(CHECKING, unavailable=1), NOW)
+    yield "connected", screens.attempt(SUCCEEDED, NOW)
+    yield "flowing", screens.attempt(replace(SUCCEEDED, state=State.HEALTHY), NOW)
+    for dead in Dead:
+        yield f"dead-{dead}", screens.dead(dead)
+    for kind in sorted({key.split(".")[1] for key in texts(language).unfilled if key.startswith("trouble.")}):
+        yield f"trouble-{kind}", screens.trouble(kind)
+    yield "reconnect", screens.way_in("reconnect")
+    yield "disconnected", screens.way_in("disconnected")
