@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
 from schemas.ids import TenantId
+from schemas.lifecycle import ActorKind
 from schemas.problems import ProblemCode
 from schemas.routes import Reach, Scope
 from service.http.problems import ApiProblem
@@ -44,8 +45,8 @@ class Caller:
     tenant: TenantId
     subject: str
     scopes: frozenset[str]
-    is_operator: bool = False
-    """Whether it speaks for the whole fleet, and has named this tenant."""
+    kind: ActorKind = ActorKind.HOST
+    """As what it acts."""
 
     @property
     def only(self) -> TenantId | None:
@@ -70,10 +71,10 @@ class Caller:
                 raise ApiProblem(ProblemCode.WHOLE_FLEET_ONLY)
             return self
         if reach is Reach.FLEET or (named is None and reach is Reach.SPANNING):
-            return replace(self, is_operator=True)
+            return replace(self, kind=ActorKind.OPERATOR)
         if named is None:
             raise ApiProblem(ProblemCode.TENANT_NEEDED)
-        return replace(self, tenant=TenantId(named), is_operator=True)
+        return replace(self, tenant=TenantId(named), kind=ActorKind.OPERATOR)
 
 
 class Authenticator:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from schemas.ids import AttemptId, ConnectorId
-from schemas.lifecycle import ActorKind, Outcome, Refused, State
+from schemas.lifecycle import Outcome, Refused, State
 from schemas.problems import ProblemCode
 from schemas.routes import Route
 from service.engine.door import Engine
@@ -96,8 +96,7 @@ class Call:
 
     @property
     def actor(self) -> Actor:
-        kind = ActorKind.OPERATOR if self.caller.is_operator else ActorKind.HOST
-        return Actor(kind, self.caller.subject or None)
+        return Actor(self.caller.kind, self.caller.subject or None)
 
     @property
     def trace(self) -> Trace:

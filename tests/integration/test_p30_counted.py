@@ -138,8 +138,8 @@ async def test_p30_the_fleet_stood_as_it_did_across_hours_and_months(database: s
         step = timedelta(days=20) / (len(rows) + 1)
         async with pool.acquire() as connection:
             await connection.executemany(
-                "update transition set at = $3, record = jsonb_set(record::jsonb, '{at}', to_jsonb($3::timestamptz))::text"
-                " where connector = $1 and version = $2",
+                "update transition set at = $3,"
+                " record = jsonb_set(record::jsonb, '{at}', to_jsonb($3::timestamptz))::text where connector = $1 and version = $2",
                 [(row["connector"], row["version"], begin + step * n) for n, row in enumerate(rows)],
             )
         records = await logged(pool)
