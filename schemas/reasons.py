@@ -280,7 +280,7 @@ CATALOGUE: dict[Reason, Entry] = {
         Remedy.REAUTHORISE,
         "{provider} has to be set up first",
         "{provider} asked for something to be set up before anybody can be connected. Nothing was changed.",
-        "Set it up at {provider}, or ask an {admin} to do it; then start again.",
+        "Set it up at {provider}, or ask somebody who is {admin}; then start again.",
     ),
     Reason.CODE_REFUSED: Entry(
         Origin.PROVIDER,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 from uuid import UUID, uuid4
 
 import aiohttp
@@ -35,7 +35,7 @@ HOST_ORIGIN = "https://app.drivewell.example"
 RETURN_URL = f"{HOST_ORIGIN}/connections"
 AUTHORIZE = "https://provider.example/authorize"
 HANDOFF = "h-" + "a" * 41
-WINDOW, FORM = "__Host-regrant-window", "__Host-regrant-form"
+WINDOW, FORM, LANGUAGE = "__Host-regrant-window", "__Host-regrant-form", "__Host-regrant-language"
 NOW = datetime.now(UTC)
 
 VIEW = WindowView(
@@ -772,3 +772,63 @@ async def test_every_problems_type_leads_to_a_page(person: Person, code: Problem
     page = await person.get(f"/help/problems/{code}")
     assert page.status == 200
     assert code.entry.action in html.unescape(await page.text())
+
+
+# The language.
+
+
+async def test_a_browser_gets_the_language_that_it_prefers(person: Person) -> None:
+    page = await person.get(f"/connect/{HANDOFF}", **{"Accept-Language": "nl, ar-EG;q=0.9, en;q=0.5"})
+
+    assert '<html lang="ar" dir="rtl">' in await page.text()
+    assert page.headers["Content-Language"] == "ar"
+    assert page.headers["Vary"] == "Accept-Language, Cookie"
+    assert LANGUAGE not in page.cookies
+
+
+async def test_a_language_that_was_chosen_is_kept_for_the_visit(person: Person, flow: MemoryFlow) -> None:
+    german = {"Accept-Language": "de"}
+    chosen = await person.get(f"/connect/{HANDOFF}?lang=ja", **german)
+    assert chosen.headers["Content-Language"] == "ja"
+    cookie = chosen.cookies[LANGUAGE]
+    assert (cookie.value, cookie["max-age"], cookie["samesite"]) == ("ja", "", "Lax")
+
+    await person.begin()
+    await person.come_back()
+
+    assert (await person.get(ATTEMPT_PAGE, **german)).headers["Content-Language"] == "ja"
+    told = await person.get(STATUS, **german)
+    assert told.headers["Content-Language"] == "ja" and "確認" in (await told.json())["html"]
+    assert (await person.get("/connect/nothing", **german)).headers["Content-Language"] == "ja"
+    assert (await person.get(f"{ATTEMPT_PAGE}?lang=fr")).headers["Content-Language"] == "fr"
+    assert (await person.get(ATTEMPT_PAGE, **german)).headers["Content-Language"] == "fr"
+
+
+@pytest.mark.parametrize(
+    "asked", ["nl", "xx", "", "../en", "de\r\nSet-Cookie: a=b", "en%00", "%F0%9F%A6%86", "d" * 5000]
+)
+async def test_s22_a_language_that_there_isn_t_changes_nothing(person: Person, asked: str) -> None:
+    page = await person.get(f"/connect/{HANDOFF}?lang={quote(asked)}", **{"Accept-Language": "es"})
+
+    assert page.headers["Content-Language"] == "es"
+    assert LANGUAGE not in page.cookies
+
+
+async def test_s22_a_cookie_that_somebody_forged_is_no_language(person: Person) -> None:
+    person.cookies[LANGUAGE] = "zz<script>"
+
+    assert (await person.get(f"/connect/{HANDOFF}")).headers["Content-Language"] == "en"
+
+
+async def test_s24_strangers_get_one_answer_in_each_language(person: Person) -> None:
+    paths = (f"/connect/{'x' * 43}", f"/connect/attempts/{uuid4()}", "/oauth/callback/nobody?state=s&code=c")
+    for language in ("ar", "de", "fr"):
+        answers = [await person.get(path, **{"Accept-Language": language}) for path in paths]
+        assert len({await answer.text() for answer in answers}) == 1
+
+
+async def test_what_developers_read_is_english(person: Person) -> None:
+    page = await person.get("/help/problems/not_json", **{"Accept-Language": "ja"})
+
+    assert page.headers["Content-Language"] == "en"
+    assert "?lang=" not in await page.text()
