@@ -7,7 +7,7 @@ from typing import TypeAlias
 Point: TypeAlias = tuple[float, float]
 Cubic: TypeAlias = tuple[Point, Point, Point, Point]
 
-GAP = 5.0
+GAP = 4.0
 """Between an arrow's tip and the box that it points to."""
 _STEPS = 96
 

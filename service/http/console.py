@@ -8,7 +8,6 @@ from aiohttp import web
 
 from schemas import console as bodies
 from schemas.ids import TenantId
-from schemas.lifecycle import ActorKind
 from schemas.routes import Scope
 from schemas.secret import Secret
 from service.http.auth import Caller
@@ -90,5 +89,5 @@ class Sessions:
 
 
 def _session(visitor: Visitor) -> Session:
-    caller = Caller(TenantId(visitor.tenant), visitor.person_id, visitor.scopes, ActorKind.OPERATOR)
+    caller = Caller(TenantId(visitor.tenant), visitor.person_id, visitor.scopes, is_operator=True)
     return Session(visitor.person_name, caller)
