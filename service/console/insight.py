@@ -37,9 +37,7 @@ async def expiring(visit: Visit) -> web.StreamResponse:
     return visit.page("expiring.html", "Expiring", "expiring", **shown)
 
 
-async def _page(
-    visit: Visit, template: str, title: str, here: str, days: int, **values: object
-) -> web.Response:
+async def _page(visit: Visit, template: str, title: str, here: str, days: int, **values: object) -> web.Response:
     names = await visit.provider_names()
     return visit.page(template, title, here, days=days, choices=DAYS, providers=names, **values)
 

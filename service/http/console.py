@@ -22,7 +22,9 @@ IDLE = timedelta(hours=8)
 LONGEST = timedelta(hours=24)
 """However much it is used: whoever may no longer come in is out the day after."""
 
-_DOES = frozenset({Scope.CONNECTORS_READ, Scope.CONNECTORS_WRITE, Scope.ATTEMPTS_WRITE, Scope.FLEET_READ, Scope.FLEET_WRITE})
+_DOES = frozenset(
+    {Scope.CONNECTORS_READ, Scope.CONNECTORS_WRITE, Scope.ATTEMPTS_WRITE, Scope.FLEET_READ, Scope.FLEET_WRITE}
+)
 """What a session may be allowed: never tokens, never grants."""
 
 
