@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from schemas.acting import WhoActs
 from schemas.api import Response
+from schemas.fleet import LetterStatus
 from schemas.lifecycle import ActorKind, Ignored, Notice, Outcome, State, Step, Trigger
 from schemas.problems import ProblemCode
 from schemas.reasons import Reason
@@ -19,7 +20,7 @@ Model: TypeAlias = type[BaseModel]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_DESCRIBED = (State, Trigger, Outcome, Ignored, Notice, Step, ActorKind, WhoActs)
+_DESCRIBED = (State, Trigger, Outcome, Ignored, Notice, Step, ActorKind, WhoActs, LetterStatus)
 
 
 def _sentences() -> dict[str, list[str]]:

@@ -148,4 +148,4 @@ class ActorKind(Described):
     PERSON = "person", "The person in the browser."
     PROVIDER = "provider", "The provider's answer."
     REGRANT = "regrant", "This service: a deadline, a job."
-    OPERATOR = "operator", "Somebody at the command line."
+    OPERATOR = "operator", "Somebody at the command line or the console, or who speaks for the whole fleet."

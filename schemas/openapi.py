@@ -6,81 +6,15 @@ from operator import attrgetter
 from typing import Any
 
 from schemas import samples
+from schemas.acting import WhoActs
 from schemas.api import Problem
+from schemas.fleet import LetterStatus
 from schemas.json_schema import JSON, components, enumeration
 from schemas.lifecycle import State
+from schemas.parameters import PARAMETERS
 from schemas.problems import ProblemCode
-from schemas.routes import ROUTES, Filter, Route, Scope, Tag
-
-_PARAMETERS: dict[str, JSON] = {
-    "connector_id": {
-        "name": "connector_id",
-        "in": "path",
-        "required": True,
-        "description": "The host's id of the connector.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
-        "example": "acme.qbo-1",
-    },
-    "attempt_id": {
-        "name": "attempt_id",
-        "in": "path",
-        "required": True,
-        "description": "The id of the attempt.",
-        "schema": {"type": "string", "format": "uuid"},
-        "example": "6f1c2d0e-6f62-4c39-9f0b-0d3c5b1c9f11",
-    },
-    "cursor": {
-        "name": "cursor",
-        "in": "query",
-        "description": "Opaque: from the Link header of the page before.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 500},
-    },
-    "limit": {
-        "name": "limit",
-        "in": "query",
-        "description": "How many at most.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
-    },
-    "state": {
-        "name": "state",
-        "in": "query",
-        "description": Filter.STATE.sentence,
-        "schema": {"$ref": "#/components/schemas/State"},
-    },
-    "provider": {
-        "name": "provider",
-        "in": "query",
-        "description": Filter.PROVIDER.sentence,
-        "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
-    },
-    "expiring_before": {
-        "name": "expiring_before",
-        "in": "query",
-        "description": Filter.EXPIRING_BEFORE.sentence,
-        "schema": {"type": "string", "format": "date-time"},
-        "example": "2026-12-31T00:00:00Z",
-    },
-    "if_match": {
-        "name": "If-Match",
-        "in": "header",
-        "description": "The ETag that the caller has seen: another version by now is a problem, 412.",
-        "schema": {"type": "string", "pattern": '^"[0-9]{1,19}"$'},
-        "example": '"2"',
-    },
-    "accept_language": {
-        "name": "Accept-Language",
-        "in": "header",
-        "description": "In which language the words are (RFC 9110); English where it names none that there is.",
-        "schema": {"type": "string"},
-        "example": "de-AT, de;q=0.9, en;q=0.5",
-    },
-    "idempotency_key": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "A repeat with the same key within 24 hours gets the first one's answer.",
-        "schema": {"type": "string", "pattern": "^[\\x20-\\x7e]{1,200}$"},
-    },
-}
+from schemas.reasons import Origin, Reason
+from schemas.routes import ROUTES, Reach, Route, Scope, Tag
 
 _HEADERS: dict[str, JSON] = {
     "ETag": {"description": "The connector's version.", "schema": {"type": "string"}, "example": '"2"'},
@@ -102,14 +36,16 @@ def openapi(version: str) -> JSON:
     models = {route.request for route in ROUTES} | {route.response for route in ROUTES} | {Problem}
     schemas = components(sorted((m for m in models if m), key=attrgetter("__name__")), "#/components/schemas/")
     schemas["ProblemCode"] = enumeration(ProblemCode)
-    schemas["State"] = enumeration(State)
+    for kind in (State, Reason, Origin, WhoActs, LetterStatus):  # of parameters, too
+        schemas[kind.__name__] = enumeration(kind)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "regrant",
             "version": version,
             "description": "Brings a failed connector back to life. Errors are problems (RFC 9457). "
-            "A token names its tenant: connectors of others don't exist for it.",
+            "A token names its tenant: connectors of others don't exist for it. One whose tenant is `*` speaks for the "
+            "whole fleet.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
@@ -118,7 +54,7 @@ def openapi(version: str) -> JSON:
         "paths": {path: _path(path, list(routes)) for path, routes in groupby(_by_path(), attrgetter("path"))},
         "components": {
             "schemas": dict(sorted(schemas.items())),
-            "parameters": _PARAMETERS,
+            "parameters": PARAMETERS,
             "headers": _HEADERS,
             "securitySchemes": {"bearer": _security_scheme()},
         },
@@ -161,6 +97,10 @@ def _parameters(route: Route) -> list[str]:
         names.append("idempotency_key")
     if route.speaks:
         names.append("accept_language")
+    if route.is_stream:
+        names.append("last_event_id")
+    if route.reach is not Reach.FLEET:
+        names.append("regrant_tenant")
     return names
 
 
@@ -172,6 +112,8 @@ def _success(route: Route) -> JSON:
         response["headers"] = {name: _ref("headers", name) for name in headers}
     if route.response is not None:
         response["content"] = _json(route.response.__name__)
+    if route.is_stream:
+        response["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     return response
 
 

@@ -20,10 +20,13 @@ class ProblemCode(StrEnum):
     """The code of a problem; `entry` holds the rest."""
 
     MALFORMED_REQUEST = "malformed_request"
+    TENANT_NEEDED = "tenant_needed"
     UNAUTHENTICATED = "unauthenticated"
     SCOPE_MISSING = "scope_missing"
+    WHOLE_FLEET_ONLY = "whole_fleet_only"
     UNKNOWN_CONNECTOR = "unknown_connector"
     UNKNOWN_ATTEMPT = "unknown_attempt"
+    UNKNOWN_LETTER = "unknown_letter"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     ID_TAKEN = "id_taken"
@@ -33,6 +36,7 @@ class ProblemCode(StrEnum):
     COMPLETION_REFUSED = "completion_refused"
     NO_CREDENTIAL = "no_credential"
     REQUEST_RUNNING = "request_running"
+    LETTER_SETTLED = "letter_settled"
     CONNECTOR_DELETED = "connector_deleted"
     VERSION_MISMATCH = "version_mismatch"
     BODY_TOO_LARGE = "body_too_large"
@@ -40,6 +44,7 @@ class ProblemCode(StrEnum):
     INVALID_REQUEST = "invalid_request"
     UNKNOWN_PROVIDER = "unknown_provider"
     RETURN_URL_NOT_ALLOWED = "return_url_not_allowed"
+    BEFORE_THE_LOG = "before_the_log"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     TOO_MANY_REQUESTS = "too_many_requests"
     INTERNAL_ERROR = "internal_error"
@@ -57,11 +62,17 @@ PROBLEMS: dict[ProblemCode, ProblemEntry] = {
     ProblemCode.MALFORMED_REQUEST: ProblemEntry(
         400, "The request can't be read", "Send valid JSON and well-formed headers."
     ),
+    ProblemCode.TENANT_NEEDED: ProblemEntry(
+        400, "Which tenant?", "Name the tenant in the header Regrant-Tenant: the token speaks for the whole fleet."
+    ),
     ProblemCode.UNAUTHENTICATED: ProblemEntry(
         401, "No valid access token", "Send a valid, unexpired JWT as bearer token."
     ),
     ProblemCode.SCOPE_MISSING: ProblemEntry(
         403, "The access token doesn't allow this", "Use a token with the scope that the detail names."
+    ),
+    ProblemCode.WHOLE_FLEET_ONLY: ProblemEntry(
+        403, "The access token speaks for one tenant", "Use a token that speaks for the whole fleet."
     ),
     ProblemCode.UNKNOWN_CONNECTOR: ProblemEntry(
         404, "No such connector", "Check the id, and that the token is of the connector's tenant."
@@ -69,6 +80,7 @@ PROBLEMS: dict[ProblemCode, ProblemEntry] = {
     ProblemCode.UNKNOWN_ATTEMPT: ProblemEntry(
         404, "No such attempt", "Check the id, and that the token is of the connector's tenant."
     ),
+    ProblemCode.UNKNOWN_LETTER: ProblemEntry(404, "No such dead letter", "Take an id from the list."),
     ProblemCode.NOT_FOUND: ProblemEntry(404, "No such address", "Check the path against the API's description."),
     ProblemCode.METHOD_NOT_ALLOWED: ProblemEntry(
         405, "No such method here", "Use a method that the Allow header names."
@@ -90,6 +102,9 @@ PROBLEMS: dict[ProblemCode, ProblemEntry] = {
     ProblemCode.REQUEST_RUNNING: ProblemEntry(
         409, "A request with this Idempotency-Key is still running", _AGAIN, retryable=True
     ),
+    ProblemCode.LETTER_SETTLED: ProblemEntry(
+        409, "The dead letter is decided on", "Read it again: somebody replayed or dropped it."
+    ),
     ProblemCode.CONNECTOR_DELETED: ProblemEntry(
         410, "The connector was deleted", "Register a new connector with another id."
     ),
@@ -102,6 +117,9 @@ PROBLEMS: dict[ProblemCode, ProblemEntry] = {
     ProblemCode.UNKNOWN_PROVIDER: ProblemEntry(422, "No such provider", "Use an id from GET /v1/providers."),
     ProblemCode.RETURN_URL_NOT_ALLOWED: ProblemEntry(
         422, "The return address isn't registered", "Use one of the registered return addresses."
+    ),
+    ProblemCode.BEFORE_THE_LOG: ProblemEntry(
+        422, "That is longer ago than the log is kept", "Ask for an instant that the detail allows."
     ),
     ProblemCode.IDEMPOTENCY_KEY_REUSED: ProblemEntry(
         422, "The Idempotency-Key was used for another request", "Use a new key for a new request."

@@ -1,103 +1,11 @@
 """The HTTP API as one table of routes: the OpenAPI document and the handlers' registration are made from it."""
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal, TypeAlias
-
-from pydantic import BaseModel
-
 from schemas import api, story
-from schemas.lifecycle import Described
+from schemas.fleet_routes import FLEET_ROUTES
 from schemas.problems import ProblemCode
+from schemas.route import Filter, Reach, Route, Scope, Tag
 
-Model: TypeAlias = type[BaseModel]
-Method: TypeAlias = Literal["GET", "POST", "PATCH", "DELETE"]
-
-
-class Scope(Described):
-    """What a caller's token must allow."""
-
-    CONNECTORS_READ = "connectors:read", "See connectors, their history, providers and reasons."
-    CONNECTORS_WRITE = "connectors:write", "Register, rename, disconnect and delete connectors."
-    ATTEMPTS_WRITE = "attempts:write", "Open, hand on, complete and cancel attempts."
-    CREDENTIALS_WRITE = "credentials:write", "Import grants that the host has already."
-    TOKENS_READ = "tokens:read", "Get access tokens: for the sync engine only."
-
-
-class Tag(StrEnum):
-    """The chapters of the API's document."""
-
-    CONNECTORS = "Connectors"
-    ATTEMPTS = "Attempts"
-    TOKENS = "Tokens"
-    CATALOGUES = "Catalogues"
-
-
-class Filter(Described):
-    """A query parameter that narrows a list."""
-
-    STATE = "state", "Only connectors in this state."
-    PROVIDER = "provider", "Only connectors of this provider."
-    EXPIRING_BEFORE = "expiring_before", "Only connectors whose credential has a known end before this instant."
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One route. `name` is its operation's id, and its handler's name."""
-
-    name: str
-    method: Method
-    path: str
-    summary: str
-    tag: Tag
-    scope: Scope
-    response: Model | None
-    request: Model | None = None
-    status: int = 200
-    problems: tuple[ProblemCode, ...] = ()
-    """What may go wrong here, beside what may everywhere."""
-    etag: bool = False
-    """The answer's ETag is the connector's version."""
-    if_match: bool = False
-    """The request may carry the version that the caller has seen."""
-    paged: bool = False
-    filters: tuple[Filter, ...] = ()
-    speaks: bool = False
-    """The answer holds words, in the language that `Accept-Language` prefers."""
-
-    @property
-    def takes_idempotency_key(self) -> bool:
-        """A POST may be repeated with its key for 24 hours, and is done once."""
-        return self.method == "POST"
-
-    def all_problems(self) -> tuple[ProblemCode, ...]:
-        """Everything that may go wrong, in the catalogue's order."""
-        problems = {*EVERYWHERE, *self.problems}
-        if self.request is not None:
-            problems |= WITH_A_BODY
-        if self.takes_idempotency_key:
-            problems |= WITH_IDEMPOTENCY_KEY
-        if self.paged or self.filters:
-            problems.add(ProblemCode.INVALID_REQUEST)
-        if self.if_match:
-            problems.add(ProblemCode.VERSION_MISMATCH)
-        if "{connector_id}" in self.path:
-            problems.add(ProblemCode.UNKNOWN_CONNECTOR)
-        if "{attempt_id}" in self.path:
-            problems.add(ProblemCode.UNKNOWN_ATTEMPT)
-        return tuple(code for code in ProblemCode if code in problems)
-
-
-EVERYWHERE = {
-    ProblemCode.MALFORMED_REQUEST,
-    ProblemCode.UNAUTHENTICATED,
-    ProblemCode.SCOPE_MISSING,
-    ProblemCode.TOO_MANY_REQUESTS,
-    ProblemCode.INTERNAL_ERROR,
-    ProblemCode.BUSY,
-}
-WITH_A_BODY = {ProblemCode.BODY_TOO_LARGE, ProblemCode.NOT_JSON, ProblemCode.INVALID_REQUEST}
-WITH_IDEMPOTENCY_KEY = {ProblemCode.REQUEST_RUNNING, ProblemCode.IDEMPOTENCY_KEY_REUSED}
+__all__ = ["ROUTES", "Filter", "Reach", "Route", "Scope", "Tag"]
 
 _CONNECTOR = "/v1/connectors/{connector_id}"
 _ATTEMPT = "/v1/attempts/{attempt_id}"
@@ -139,6 +47,7 @@ ROUTES: tuple[Route, ...] = (
         api.Connector,
         etag=True,
         speaks=True,
+        filters=(Filter.AS_OF,),
     ),
     Route(
         "update_connector",
@@ -288,6 +197,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.CONNECTORS_READ,
         api.ProviderList,
         speaks=True,
+        reach=Reach.SPANNING,
     ),
     Route(
         "list_reasons",
@@ -298,5 +208,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.CONNECTORS_READ,
         api.ReasonList,
         speaks=True,
+        reach=Reach.SPANNING,
     ),
+    *FLEET_ROUTES,
 )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from schemas.fleet_samples import FLEET_BODIES
+
 _ATTEMPT = "6f1c2d0e-6f62-4c39-9f0b-0d3c5b1c9f11"
 _ACCOUNT = {"id": "9130347798120106", "name": "Acme Inc"}
 _EVIDENCE = {"at": "api", "status": 401, "code": "3200", "request_id": "1-6743a1b2-5f2e8f2d0c1a"}
@@ -220,5 +222,6 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
             }
         ]
     },
+    **FLEET_BODIES,
 }
 """Each body of the HTTP API, by its model's name."""

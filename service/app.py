@@ -26,6 +26,7 @@ from service.http.auth import Authenticator
 from service.http.console import Sessions, make_link, operator
 from service.http.context import LARGEST_BODY, Parts
 from service.http.health import Probes, add_documents
+from service.insight.counting import Counter
 from service.kafka.clients import make_admin, make_consumer, make_producer
 from service.kafka.published import Publication
 from service.kafka.topics import ensure_topics, partition_of
@@ -86,6 +87,7 @@ class Service:
     providers: Providers
     handlers: dict[str, Handler]
     rewrapper: Rewrapper
+    counter: Counter
 
 
 class NotMigrated(Exception):
@@ -138,8 +140,20 @@ def _put_together(
     handlers["probe"] = prober.run
     handlers["share"] = Sharer(engine, pool, keeper, providers).run
     importer = Importer(engine, pool, keeper, providers)
-    rewrapper = Rewrapper(pool, vault)
-    return Service(settings, pool, engine, flow, tokens, importer, refresher, prober, providers, handlers, rewrapper)
+    return Service(
+        settings,
+        pool,
+        engine,
+        flow,
+        tokens,
+        importer,
+        refresher,
+        prober,
+        providers,
+        handlers,
+        Rewrapper(pool, vault),
+        Counter(pool),
+    )
 
 
 def _flow_settings(settings: Settings) -> FlowSettings:
@@ -197,6 +211,8 @@ async def serve(settings: Settings, role: Role) -> None:
                 background.append(tasks.create_task(service.rewrapper.run(), name="rewrap"))
                 background.append(tasks.create_task(_warn(service), name="expiry"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
+            if role in ("all", "api"):
+                background.append(tasks.create_task(service.counter.run(), name="counting"))
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)
             await stop.wait()
@@ -316,6 +332,7 @@ def parts_of(service: Service) -> Parts:
         service.providers,
         service.pool,
         service.settings.http.public_url,
+        service.counter,
     )
 
 

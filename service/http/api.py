@@ -15,7 +15,7 @@ from aiohttp import web
 
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route
-from service.http import attempts, catalogues, connectors, stories, tokens
+from service.http import attempts, catalogues, connectors, fleet, stories, tokens
 from service.http.auth import Authenticator, Caller
 from service.http.context import LARGEST_BODY, Call, Parts, Request, request_by_name, request_of
 from service.http.problems import ApiProblem, problem_of, problem_response, problems_middleware
@@ -24,7 +24,7 @@ from service.store import idempotency
 
 Operation: TypeAlias = Callable[[Call], Awaitable[web.Response | EventStream]]
 
-_MODULES: tuple[ModuleType, ...] = (connectors, stories, attempts, tokens, catalogues)
+_MODULES: tuple[ModuleType, ...] = (connectors, stories, attempts, tokens, catalogues, fleet)
 _ANSWERS_SECRETS = frozenset({"get_token", "open_attempt", "create_handoff"})
 """Their answers hold a token or a link that signs somebody in, so they aren't kept: a repeat is done again."""
 
@@ -56,7 +56,7 @@ class Api:
         """Does what is asked, once for an Idempotency-Key. Raises `ApiProblem`."""
         route, operation = self._routes[name]
         caller.check(route.scope)
-        call = Call(request, route, caller, self._parts)
+        call = Call(request, route, caller.on(route.reach, request.headers), self._parts)
         key = _key(request) if route.takes_idempotency_key else None
         if key is None or route.name in _ANSWERS_SECRETS:
             return await operation(call)

@@ -3,7 +3,8 @@
 import asyncio
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -15,8 +16,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
 from schemas.ids import TenantId
+from schemas.lifecycle import ActorKind
 from schemas.problems import ProblemCode
-from schemas.routes import Scope
+from schemas.routes import Reach, Scope
 from service.http.problems import ApiProblem
 from service.settings.model import Jwt
 
@@ -30,19 +32,49 @@ nobody can make us read it more often than this."""
 LARGEST_TOKEN = 8192
 _TENANT = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
+WHOLE_FLEET = TenantId("*")
+"""In place of a tenant: the caller speaks for all of them. No tenant can have that name."""
+NAMED_BY = "Regrant-Tenant"
+"""The header in which such a caller names the tenant that a request is about."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The host's backend, speaking for one tenant."""
+    """Who asks: the host's backend, speaking for one tenant, or its operators, speaking for the whole fleet."""
 
     tenant: TenantId
     subject: str
     scopes: frozenset[str]
+    kind: ActorKind = ActorKind.HOST
+    """As what it acts."""
+
+    @property
+    def only(self) -> TenantId | None:
+        """The tenant that this is about alone; `None`: the whole fleet."""
+        return None if self.tenant == WHOLE_FLEET else self.tenant
 
     def check(self, scope: Scope) -> None:
         """Raises `ApiProblem` when this caller's token doesn't allow `scope`."""
         if scope.value not in self.scopes:
             raise ApiProblem(ProblemCode.SCOPE_MISSING, f"The scope {scope.value} is needed.")
+
+    def on(self, reach: Reach, headers: Mapping[str, str]) -> "Caller":
+        """The caller as it stands before a route of that reach. Raises `ApiProblem` where it doesn't reach as far.
+
+        A tenant's own token is of that tenant, whatever the header says.
+        """
+        named = headers.get(NAMED_BY)
+        if named is not None and not _TENANT.fullmatch(named):
+            raise ApiProblem(ProblemCode.MALFORMED_REQUEST, f"The header {NAMED_BY} holds no tenant's name.")
+        if self.tenant != WHOLE_FLEET:
+            if reach is Reach.FLEET:
+                raise ApiProblem(ProblemCode.WHOLE_FLEET_ONLY)
+            return self
+        if reach is Reach.FLEET or (named is None and reach is Reach.SPANNING):
+            return replace(self, kind=ActorKind.OPERATOR)
+        if named is None:
+            raise ApiProblem(ProblemCode.TENANT_NEEDED)
+        return replace(self, tenant=TenantId(named), kind=ActorKind.OPERATOR)
 
 
 class Authenticator:
@@ -84,7 +116,7 @@ class Authenticator:
         tenant, scope, subject = claims.get("tenant"), claims.get("scope", ""), claims.get("sub", "")
         if not (isinstance(tenant, str) and isinstance(scope, str) and isinstance(subject, str)):
             raise _unauthenticated("the claims tenant, scope and sub are needed")
-        if not _TENANT.fullmatch(tenant) or "\x00" in subject:
+        if not (tenant == WHOLE_FLEET or _TENANT.fullmatch(tenant)) or "\x00" in subject:
             raise _unauthenticated("the claim tenant or sub is no name")
         return Caller(TenantId(tenant), subject, frozenset(scope.split()))
 

@@ -1,7 +1,5 @@
 """Connectors over HTTP: list, register, see, rename, disconnect, delete, history."""
 
-import base64
-import binascii
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -11,37 +9,34 @@ from aiohttp import web
 from schemas import api
 from schemas.ids import ConnectorId, ProviderId
 from schemas.lifecycle import State
-from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from service.engine import records
 from service.http.context import CONNECTOR_ID, Call
-from service.http.problems import ApiProblem
+from service.http.query import cursor_of, instant, limit_of, next_page, wrong
 from service.oauth.words import words_of
 from service.store import reads
 from service.store.reads import Ends
 from statemachine.connector import Connector
 from statemachine.inputs import Delete, Disconnect, Register, Update
 
-PAGE, LARGEST_PAGE = 100, 500
-_LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 _PROVIDER = re.compile(r"[a-z0-9-]{1,64}")
 
 
 async def list_connectors(call: Call) -> web.Response:
     state, provider = call.request.query.get("state"), call.request.query.get("provider")
     if state is not None and state not in set(State):
-        raise _wrong("state")
+        raise wrong("state")
     if provider is not None and not _PROVIDER.fullmatch(provider):
-        raise _wrong("provider")
-    after = _cursor(call).get("after", "")
+        raise wrong("provider")
+    after = cursor_of(call).get("after", "")
     if not isinstance(after, str) or (after and not CONNECTOR_ID.fullmatch(after)):
-        raise _wrong("cursor")
+        raise wrong("cursor")
     ending = call.request.query.get("expiring_before")
-    before, limit = _instant(ending, "expiring_before") if ending is not None else None, _limit(call)
+    before, limit = instant(ending, "expiring_before") if ending is not None else None, limit_of(call)
     async with call.parts.pool.acquire() as connection:
         found, more = await reads.connectors(connection, call.caller.tenant, after, state, provider, before, limit)
         ends = await reads.ends(connection, [c.id for c in found])
-    headers = _next(call, {"after": found[-1].id}) if more else {}
+    headers = next_page(call, {"after": found[-1].id}) if more else {}
     return call.answer(api.ConnectorList(connectors=[_shown(call, c, ends.get(c.id)) for c in found]), headers=headers)
 
 
@@ -78,15 +73,15 @@ async def delete_connector(call: Call) -> web.Response:
 
 async def get_history(call: Call) -> web.Response:
     pk, _ = await call.found()
-    cursor, limit = _cursor(call), _limit(call)
+    cursor, limit = cursor_of(call), limit_of(call)
     place = cursor.get("place", 0)
-    before = _instant(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)), "cursor")
+    before = instant(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)), "cursor")
     if not isinstance(place, int) or not 0 <= place < 2**63:
-        raise _wrong("cursor")
+        raise wrong("cursor")
     async with call.parts.pool.acquire() as connection:
         page = await reads.history(connection, pk, before, place, limit)
     last = page.rows[-1] if page.rows else None
-    more = _next(call, {"before": last["at"].isoformat(), "place": last["place"]}) if page.more and last else {}
+    more = next_page(call, {"before": last["at"].isoformat(), "place": last["place"]}) if page.more and last else {}
     entries = [
         api.HistoryEntry.model_validate(
             {
@@ -143,44 +138,3 @@ def _ends(ends: Ends) -> dict[str, object]:
 
 def _json(value: str | None) -> object:
     return orjson.loads(value) if value else None
-
-
-def _cursor(call: Call) -> dict[str, object]:
-    """What an earlier page's Link header said; opaque to callers."""
-    given = call.request.query.get("cursor")
-    if given is None:
-        return {}
-    try:
-        decoded = orjson.loads(base64.urlsafe_b64decode(given))
-    except (binascii.Error, orjson.JSONDecodeError, ValueError):
-        decoded = None
-    if not isinstance(decoded, dict):
-        raise _wrong("cursor")
-    return decoded
-
-
-def _instant(text: str, parameter: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is None:
-            raise _wrong(parameter)
-        return instant.astimezone(UTC)
-    except (ValueError, OverflowError):  # no time, or one that isn't in the calendar in UTC
-        raise _wrong(parameter) from None
-
-
-def _limit(call: Call) -> int:
-    """How many entries a page holds at most."""
-    given = call.request.query.get("limit", str(PAGE))
-    if not _LIMIT.fullmatch(given) or int(given) > LARGEST_PAGE:
-        raise _wrong("limit")
-    return int(given)
-
-
-def _wrong(parameter: str) -> ApiProblem:
-    return ApiProblem(ProblemCode.INVALID_REQUEST, f"Wrong: the query parameter {parameter}.")
-
-
-def _next(call: Call, cursor: dict[str, object]) -> dict[str, str]:
-    encoded = base64.urlsafe_b64encode(orjson.dumps(cursor)).decode()
-    return {"Link": f'<{call.request.rel_url.update_query(cursor=encoded)}>; rel="next"'}

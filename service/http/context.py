@@ -13,13 +13,14 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from schemas.ids import AttemptId, ConnectorId
-from schemas.lifecycle import ActorKind, Outcome, Refused, State
+from schemas.lifecycle import Outcome, Refused, State
 from schemas.problems import ProblemCode
 from schemas.routes import Route
 from service.engine.door import Engine
 from service.engine.submission import Actor, Receipt, Submission, Trace
 from service.http.auth import Caller
 from service.http.problems import ApiProblem, refused, trace_id, trace_of
+from service.insight.counting import Counter
 from service.oauth.description import Providers
 from service.oauth.flow import Flow
 from service.oauth.importing import Importer
@@ -47,6 +48,7 @@ class Parts:
     providers: Providers
     pool: Pool
     public_url: str
+    counter: Counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Call:
 
     @property
     def actor(self) -> Actor:
-        return Actor(ActorKind.HOST, self.caller.subject or None)
+        return Actor(self.caller.kind, self.caller.subject or None)
 
     @property
     def trace(self) -> Trace:

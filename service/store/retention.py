@@ -89,11 +89,15 @@ async def _is_unpublished(connection: Connection, name: str) -> bool:
     return bool(await connection.fetchval(UNPUBLISHED.format(name=name)))
 
 
-def _end(name: str) -> datetime:
-    """When the month of a partition ended. The name is one that `ensure_partitions` gave."""
+def begin_of(name: str) -> datetime:
+    """When the month of a partition began. The name is one that `ensure_partitions` gave."""
     match = re.fullmatch(r"[a-z]+_(\d{4})_(\d{2})", name)
     assert match is not None, f"{name} is no month of ours"
-    return _month(datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC), 1)
+    return datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
+
+
+def _end(name: str) -> datetime:
+    return _month(begin_of(name), 1)
 
 
 def _month(first: datetime, ahead: int) -> datetime:

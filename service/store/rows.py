@@ -1,6 +1,6 @@
 """A connector as a row: its columns, and the way there and back."""
 
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 
@@ -8,6 +8,13 @@ from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, TenantId
 from schemas.lifecycle import State
 from schemas.reasons import Reason
 from statemachine.connector import Account, Connector
+
+
+class Row(Protocol):
+    """What a query brought, by its columns' names."""
+
+    def __getitem__(self, column: str, /) -> Any: ...  # Any: each column's own type
+
 
 Column: TypeAlias = tuple[str, str]
 """Its name and its type."""
