@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from schemas.ids import ConnectorId, ProviderId, Shard
+from service.console.routes import build_console
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
 from service.engine.expiry import warn_of_ends
@@ -22,6 +23,7 @@ from service.engine.jobs import Handler, run_jobs
 from service.http.access import access_log, runner_of
 from service.http.api import build_api
 from service.http.auth import Authenticator
+from service.http.console import Sessions, make_link, operator
 from service.http.context import LARGEST_BODY, Parts
 from service.http.health import Probes, add_documents
 from service.insight.counting import Counter
@@ -220,6 +222,16 @@ async def serve(settings: Settings, role: Role) -> None:
         log.info("stopped")
 
 
+async def console_link(settings: Settings, name: str) -> str:
+    """A link that opens the console for an operator of that name, once, with every tenant's connectors."""
+    pool = await open_pool(settings.database.dsn.reveal(), size=1)
+    try:
+        url, _ = await make_link(pool, settings.http.public_url, operator(name))
+        return url.reveal()
+    finally:
+        await pool.close()
+
+
 async def import_credentials(settings: Settings, lines: Sequence[bytes], say: Callable[[str], None]) -> int:
     """Imports grants that a host has already, beside the running service. Returns how many were refused."""
     async with assemble(settings) as service, asyncio.TaskGroup() as tasks:
@@ -277,14 +289,23 @@ async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.
 
 
 def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Application:
-    """The HTTP side of a role: probes for all, the API and the window where people and hosts come."""
+    """The HTTP side of a role: probes for all; the API, the window and the console where people and hosts come."""
     app = web.Application(middlewares=[access_log], client_max_size=LARGEST_BODY)
     Probes(service.pool, draining.is_set).add_to(app)
     if role == "worker":
         return app
     settings, public_url = service.settings, service.settings.http.public_url
-    build_api(app, parts_of(service), Authenticator(settings.jwt))
+    authenticator = Authenticator(settings.jwt)
+    api = build_api(app, parts_of(service), authenticator)
     add_documents(app)
+    build_console(
+        app,
+        api,
+        authenticator,
+        Sessions(service.pool),
+        public_url=public_url,
+        development=settings.development,
+    )
     speaking = build_web(
         app,
         flow=service.flow,

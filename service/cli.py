@@ -155,6 +155,18 @@ def expiring(
     typer.echo(in_json(found) if as_json else "\n".join(printed(found)))
 
 
+@app.command()
+def console(
+    name: Annotated[str, typer.Option(help="Who you are: the history will say so.")] = "operator",
+    config: Config = None,
+) -> None:
+    """Print a link that opens the console once, in one browser, within three minutes."""
+    loaded = _settings(config)
+    from service.app import console_link
+
+    typer.echo(_run(console_link(loaded, name)))
+
+
 @app.command("import")
 def import_(
     file: Annotated[

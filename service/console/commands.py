@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from service.console.connector import base
+from service.console.connector import base, names
 from service.console.visit import Told, Visit, see_other
 
 
@@ -12,13 +12,13 @@ async def ask_for_link(visit: Visit) -> web.StreamResponse:
 
 async def send_link(visit: Visit) -> web.StreamResponse:
     """Opens an attempt for the named person. The link is in this answer alone: nobody can fetch it again."""
-    one, tenant = visit.request.match_info["connector"], visit.request.match_info["tenant"]
+    one, tenant = names(visit)
     given = await visit.fields()
     person = {"id": given.get("id", ""), "name": given.get("name", "")}
     if not person["id"] or not person["name"]:
         return await _form(visit, "link.html", "Send a sign-in link", given=given, wrong="Both fields are needed.")
     try:
-        attempt = await visit.ask("open_attempt", {"connector_id": one}, tenant=tenant, body={"person": person})
+        attempt = await visit.ask("open_attempt", one, tenant=tenant, body={"person": person})
     except Told as told:
         wrong = f"{told.problem['detail']} {told.problem['action']}"
         return await _form(visit, "link.html", "Send a sign-in link", given=given, wrong=wrong)
@@ -30,13 +30,13 @@ async def ask_to_disconnect(visit: Visit) -> web.StreamResponse:
 
 
 async def disconnect(visit: Visit) -> web.StreamResponse:
-    one, tenant = visit.request.match_info["connector"], visit.request.match_info["tenant"]
-    await visit.ask("disconnect_connector", {"connector_id": one}, tenant=tenant)
-    return see_other(base(tenant, one))
+    one, tenant = names(visit)
+    await visit.ask("disconnect_connector", one, tenant=tenant)
+    return see_other(base(tenant, one["connector_id"]))
 
 
 async def _form(visit: Visit, template: str, title: str, **values: object) -> web.Response:
-    one, tenant = visit.request.match_info["connector"], visit.request.match_info["tenant"]
-    facts = await visit.ask("get_connector", {"connector_id": one}, tenant=tenant)
+    one, tenant = names(visit)
+    facts = await visit.ask("get_connector", one, tenant=tenant)
     shown = {"given": {}, "wrong": "", **values}
-    return visit.page(template, title, "connectors", c=facts, base=base(tenant, one), **shown)
+    return visit.page(template, title, "connectors", c=facts, base=base(tenant, one["connector_id"]), **shown)

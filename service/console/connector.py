@@ -10,6 +10,7 @@ from schemas.lifecycle import State
 from service.console import drawing, travel
 from service.console.picture import Pair
 from service.console.visit import Json, Visit
+from service.console.words import instant
 
 MOST_STEPS = 9
 """How much of the path is drawn: more numbers on one picture say less."""
@@ -19,13 +20,13 @@ async def connector(visit: Visit) -> web.StreamResponse:
     if (elsewhere := travel.by_slider(visit)) is not None:
         return elsewhere
     moment, query = travel.moment(visit), visit.request.query
-    one, tenant = _names(visit)
+    one, tenant = names(visit)
     then = {"as_of": moment.as_of}
     facts = await visit.ask("get_connector", one, tenant=tenant, query=then)
     why = await visit.ask("get_why", one, tenant=tenant) if moment.then is None else None
     asked = {"cursor": query.get("cursor"), "limit": "100"}
     history, more = await visit.ask_page("get_history", one, tenant=tenant, query=asked)
-    entries = [entry for entry in history["entries"] if moment.as_of is None or entry["at"] <= facts["as_of_at"]]
+    entries = [entry for entry in history["entries"] if _before(entry["at"], moment)]
     return visit.page(
         "connector.html",
         facts["name"],
@@ -37,13 +38,14 @@ async def connector(visit: Visit) -> web.StreamResponse:
         more=more,
         attempts=attempts(entries),
         picture=drawing.of_path(path(entries), facts["state"], _list_of(tenant)),
+        providers=await visit.provider_names(),
         base=base(tenant, one["connector_id"]),
     )
 
 
 async def bundle(visit: Visit) -> web.StreamResponse:
     """The support bundle as a file."""
-    one, tenant = _names(visit)
+    one, tenant = names(visit)
     told = await visit.ask("get_bundle", one, tenant=tenant)
     named = f'attachment; filename="regrant-{one["connector_id"]}.json"'  # an id holds nothing that ends the quotes
     body = orjson.dumps(told, option=orjson.OPT_INDENT_2)
@@ -78,10 +80,17 @@ def base(tenant: str, connector: str) -> str:
     return f"/console/connectors/{quote(tenant, safe='')}/{quote(connector, safe='')}"
 
 
-def _names(visit: Visit) -> tuple[dict[str, str], str]:
+def names(visit: Visit) -> tuple[dict[str, str], str]:
     """The connector in the address, as the API takes it, and its tenant."""
     named = visit.request.match_info
+    if not visit.viewer.whole_fleet and named["tenant"] != visit.viewer.tenant:
+        raise web.HTTPNotFound
     return {"connector_id": named["connector"]}, named["tenant"]
+
+
+def _before(at: str, moment: travel.Moment) -> bool:
+    when = instant(at)
+    return moment.then is None or (when is not None and when <= moment.then)
 
 
 def _list_of(tenant: str) -> str:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 Point: TypeAlias = tuple[float, float]
 Cubic: TypeAlias = tuple[Point, Point, Point, Point]
 
-GAP = 5.0
+GAP = 4.0
 """Between an arrow's tip and the box that it points to."""
 _STEPS = 96
 
@@ -30,9 +30,7 @@ class Box:
         return self.y - self.height / 2
 
     def holds(self, point: Point, margin: float = 0.0) -> bool:
-        return (
-            abs(point[0] - self.x) <= self.width / 2 + margin and abs(point[1] - self.y) <= self.height / 2 + margin
-        )
+        return abs(point[0] - self.x) <= self.width / 2 + margin and abs(point[1] - self.y) <= self.height / 2 + margin
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from schemas.lifecycle import ActorKind
 from schemas.routes import Scope
 from schemas.secret import Secret
 from service.console.pages import Pages
@@ -32,7 +31,7 @@ class Doors:
         if "Authorization" in request.headers:
             caller = await self._authenticator.caller(request)
             caller.check(Scope.CONSOLE_OPEN)
-            return Viewer(caller.subject or "operator", replace(caller, kind=ActorKind.OPERATOR), leaves=False)
+            return Viewer(caller.subject or "operator", replace(caller, is_operator=True), leaves=False)
         session = self._value(request.cookies.get(self._cookie, ""))
         found = await self._sessions.find(session) if session else None
         return Viewer(found.name, found.caller, leaves=True) if found else None

@@ -68,10 +68,10 @@ class Drawing:
         """What changes in it, for the script."""
         return {
             "at": self.at,
-            "nodes": {n.state: {"count": n.count, "share": n.share, "some": n.some, "said": n.said} for n in self.nodes},
-            "arrows": {
-                a.id: {"width": a.width, "text": a.text, "moves": a.moves, "said": a.said} for a in self.arrows
+            "nodes": {
+                n.state: {"count": n.count, "share": n.share, "some": n.some, "said": n.said} for n in self.nodes
             },
+            "arrows": {a.id: {"width": a.width, "text": a.text, "moves": a.moves, "said": a.said} for a in self.arrows},
         }
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from service.console.visit import Json, Visit
+from service.console.visit import Visit
 
 DAYS = (1, 7, 30, 90)
 AHEAD = (7, 30, 90, 365)
@@ -32,14 +32,13 @@ async def expiring(visit: Visit) -> web.StreamResponse:
     given = visit.request.query.get("within", "")
     within = int(given) if given in {str(days) for days in AHEAD} else 30
     told = await visit.ask("list_expiring", query={"within": str(within)})
-    return visit.page("expiring.html", "Expiring", "expiring", expiring=told, within=within, ahead=AHEAD)
+    names = await visit.provider_names()
+    shown = {"expiring": told, "within": within, "ahead": AHEAD, "providers": names}
+    return visit.page("expiring.html", "Expiring", "expiring", **shown)
 
 
-async def _page(
-    visit: Visit, template: str, title: str, here: str, days: int, **values: object
-) -> web.Response:
-    known: Json = await visit.ask("list_providers")
-    names = {one["id"]: one["name"] for one in known["providers"]}
+async def _page(visit: Visit, template: str, title: str, here: str, days: int, **values: object) -> web.Response:
+    names = await visit.provider_names()
     return visit.page(template, title, here, days=days, choices=DAYS, providers=names, **values)
 
 

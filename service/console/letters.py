@@ -20,7 +20,7 @@ async def letters(visit: Visit) -> web.StreamResponse:
         "letters",
         letters=told["letters"],
         more=more,
-        status=status,
+        chosen=status,
         statuses=STATUSES,
     )
 

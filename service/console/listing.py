@@ -20,7 +20,6 @@ async def connectors(visit: Visit) -> web.StreamResponse:
     chosen = {name: query[name].strip() for name in FILTERS if query.get(name, "").strip()}
     asked = {**chosen, "as_of": moment.as_of, "cursor": query.get("cursor"), "limit": str(PAGE)}
     listed, more = await visit.ask_page("list_fleet_connectors", query=asked)
-    known = await visit.ask("list_providers")
     return visit.page(
         "connectors.html",
         "Connectors",
@@ -31,7 +30,7 @@ async def connectors(visit: Visit) -> web.StreamResponse:
         more=more,
         chosen=chosen,
         states=[(state.value, name) for state, name in NAMES.items() if state not in _NO_LIST],
-        providers=[(one["id"], one["name"]) for one in known["providers"]],
+        providers=await visit.provider_names(),
         reasons=[reason.value for reason in CATALOGUE],
         first="cursor" not in query,
     )

@@ -59,7 +59,7 @@ async def connector(visit: Visit) -> web.StreamResponse:
 
 async def _fleet(visit: Visit) -> AsyncGenerator[bytes, None]:
     snapshots: Snapshots = visit.request.app[SNAPSHOTS]
-    moves = 0
+    names, moves = await visit.provider_names(), 0
     async for moved in _paced(visit):
         if moved is not None:
             moves += 1
@@ -72,10 +72,10 @@ async def _fleet(visit: Visit) -> AsyncGenerator[bytes, None]:
             fleet = await snapshots.latest(visit)
         except Told:
             continue  # the database is away: the next one may be there
-        picture = overview.picture(fleet, {})
-        yield _event("picture", orjson.dumps(picture.live()))
+        yield _event("picture", orjson.dumps(overview.picture(fleet, {}).live()))
         yield _event("sentence", visit.pages.part("sentence.html", {"fleet": fleet}).encode())
-        yield _event("act", visit.pages.part("acts.html", {"acts": overview.acts(fleet, {})}).encode())
+        waiting = {"acts": overview.acts(fleet, {}), "providers": names}
+        yield _event("act", visit.pages.part("acts.html", waiting).encode())
 
 
 async def _one(visit: Visit, connector: str) -> AsyncGenerator[bytes, None]:

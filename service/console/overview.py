@@ -1,7 +1,7 @@
 """The overview: one sentence, the live picture, who must act, and where attempts stop."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -28,6 +28,7 @@ async def overview(visit: Visit) -> web.StreamResponse:
         fleet=fleet,
         picture=picture(fleet, moment.query),
         acts=acts(fleet, moment.query),
+        providers=await visit.provider_names(),
         funnel=await _funnel(visit) if moment.then is None else None,
     )
 
@@ -51,11 +52,6 @@ def acts(fleet: Json, query: Mapping[str, str]) -> list[Json]:
         asked = {"state": State.FAILED.value, "provider": one["provider"], "reason": one["reason"]}
         told.append({**one, "href": f"/console/connectors?{urlencode({**asked, **query})}"})
     return told
-
-
-def biggest(numbers: Iterable[float]) -> float:
-    """What bars are drawn against."""
-    return max([*numbers, 1])
 
 
 async def _funnel(visit: Visit) -> Json | None:

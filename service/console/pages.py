@@ -73,6 +73,7 @@ class Pages:
             actor=words.actor,
             acts=words.acts,
             plural=words.plural,
+            reason=words.reason,
         )
         self._templates.globals.update(
             names={state.value: name for state, name in NAMES.items()}, menu=MENU, assets=f"?v={_VERSION}"

@@ -22,7 +22,7 @@ FRAME = Box(470, 252, 796, 476)
 """Around the connected states: what happens alike in each of them begins here."""
 
 _BOX = (184.0, 92.0)
-_SMALL = (164.0, 72.0)
+_SMALL = (168.0, 88.0)
 PLACES: dict[State, Box] = {
     State.ABSENT: Box(26, 95, 20, 20),
     State.HEALTHY: Box(200, 95, *_BOX),

@@ -30,6 +30,7 @@ async def provider(visit: Visit) -> web.StreamResponse:
         known[id_]["name"],
         "providers",
         provider=known[id_],
+        providers={one["id"]: one["name"] for one in known.values()},
         states=states,
         reasons=[one for one in fleet["reasons"] if one["provider"] == id_],
         errors=await _if_there(visit, "get_errors", id_),

@@ -114,9 +114,7 @@ class _Console:
         except Exception as error:  # the border: whatever it was, a person gets a page
             told = self._told(request, error)
             words = f"{told['detail']} {told['action']}".strip()
-            response = self._doors.closed(
-                request, told["title"], words, status=told["status"], trace=told["trace_id"]
-            )
+            response = self._doors.closed(request, told["title"], words, status=told["status"], trace=told["trace_id"])
         if not response.prepared:
             self._pages.guard(response)
             response.headers["Server-Timing"] = f"page;dur={(time.perf_counter() - began) * 1000:.1f}"

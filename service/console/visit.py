@@ -12,12 +12,10 @@ from yarl import URL
 from schemas.routes import Scope
 from service.console.pages import Pages
 from service.http.api import Api
-from service.http.auth import Caller
+from service.http.auth import NAMED_BY, WHOLE_FLEET, Caller
 from service.web.browser import Browser
 
 Json = dict[str, Any]  # Any: what JSON can hold
-WHOLE_FLEET = "*"
-_TENANT = "Regrant-Tenant"
 _LARGEST_FORM = 8192
 
 
@@ -85,12 +83,16 @@ class Visit:
     ) -> tuple[Json, str | None]:
         """As `ask`, with the address of this page's next part, where the answer has one."""
         given = {name: value for name, value in query.items() if value}
-        headers = {_TENANT: tenant} if tenant is not None else {}
+        headers = {NAMED_BY: tenant} if tenant is not None else {}
         caller = self.viewer.caller
         answer = await self.api.ask(operation, caller, params, query=given, body=body, headers=headers)
         if not answer.is_well:
             raise Told(answer.json)
         return answer.json or {}, _next(self.request, answer.headers.get("Link"))
+
+    async def provider_names(self) -> dict[str, str]:
+        """What each provider of this deployment is called."""
+        return {one["id"]: one["name"] for one in (await self.ask("list_providers"))["providers"]}
 
     async def fields(self) -> dict[str, str]:
         """What a form holds: its first values, without spaces around them."""

@@ -3,17 +3,24 @@
 from datetime import UTC, datetime, timedelta
 
 from schemas.lifecycle import ActorKind
+from schemas.reasons import Reason
 
+_GENERAL = {
+    "account": "the account",
+    "admin": "administrator",
+    "expected": "the expected account",
+    "seen": "the account that was seen",
+}
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 WHO: dict[str, str] = {
     "owner": "The owner",
     "person": "Whoever has the link",
     "host": "The host",
-    "operator": "You, the operator",
+    "operator": "You",
     "provider": "The provider",
-    "regrant": "regrant, by itself",
-    "time": "Nobody: it is under way",
+    "regrant": "By itself",
+    "time": "Under way",
     "nobody": "Nobody",
 }
 """Who has to act, by the API's word."""
@@ -116,6 +123,14 @@ def actor(given: object) -> str:
         return "regrant"
     kind = ACTORS.get(str(given.get("kind")), plain(given.get("kind")))
     return f"{kind} ({given['id']})" if given.get("id") else kind
+
+
+def reason(code: object, provider: str = "The provider") -> str:
+    """A reason's title in general words: whoever reads it has no single connector before them."""
+    if code not in set(Reason):
+        return named(code)
+    said = Reason(str(code)).entry.title.format(**{**_GENERAL, "provider": provider})
+    return said[:1].upper() + said[1:]
 
 
 def acts(word: object) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from joserfc.jwk import OctKey
 
 ISSUER = "https://drivewell.example"
 AUDIENCE = "regrant"
-EVERYTHING = "connectors:read connectors:write attempts:write credentials:write tokens:read"
+EVERYTHING = (
+    "connectors:read connectors:write attempts:write credentials:write tokens:read "
+    "fleet:read fleet:write console:open"
+)
+WHOLE_FLEET = "*"
 TOKEN_LIFE_S = 300
 CALL_LIMIT_S = 30
 
@@ -54,6 +59,12 @@ class Regrant:
         self._key = OctKey.import_key(key_file.read_text().strip())
         self.url = url
         self.tenant = tenant
+
+    def for_whole_fleet(self) -> "Regrant":
+        """The same deployment, as its operators see it: every tenant's connectors."""
+        operators = copy(self)
+        operators.tenant = WHOLE_FLEET
+        return operators
 
     async def call(
         self,

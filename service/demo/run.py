@@ -130,6 +130,7 @@ def _show_addresses(console: Console, platform: Platform) -> None:
     console.print()
     for name, address in (
         ("Drivewell, open this", platform.host.url),
+        ("regrant's console, for support", f"{platform.host.url}/console"),
         ("regrant, the API", f"{platform.deployment.url}/v1/openapi.json"),
         ("Simulated Intuit, the pages", at.accounts),
         ("Simulated Intuit, the switches", f"{at.accounts}/_sim/"),

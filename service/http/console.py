@@ -8,7 +8,6 @@ from aiohttp import web
 
 from schemas import console as bodies
 from schemas.ids import TenantId
-from schemas.lifecycle import ActorKind
 from schemas.routes import Scope
 from schemas.secret import Secret
 from service.http.auth import Caller
@@ -23,7 +22,9 @@ IDLE = timedelta(hours=8)
 LONGEST = timedelta(hours=24)
 """However much it is used: whoever may no longer come in is out the day after."""
 
-_DOES = frozenset({Scope.CONNECTORS_READ, Scope.CONNECTORS_WRITE, Scope.ATTEMPTS_WRITE, Scope.FLEET_READ, Scope.FLEET_WRITE})
+_DOES = frozenset(
+    {Scope.CONNECTORS_READ, Scope.CONNECTORS_WRITE, Scope.ATTEMPTS_WRITE, Scope.FLEET_READ, Scope.FLEET_WRITE}
+)
 """What a session may be allowed: never tokens, never grants."""
 
 
@@ -90,5 +91,5 @@ class Sessions:
 
 
 def _session(visitor: Visitor) -> Session:
-    caller = Caller(TenantId(visitor.tenant), visitor.person_id, visitor.scopes, ActorKind.OPERATOR)
+    caller = Caller(TenantId(visitor.tenant), visitor.person_id, visitor.scopes, is_operator=True)
     return Session(visitor.person_name, caller)

@@ -25,6 +25,7 @@ from service.demo.sync_engine import SyncEngine
 
 TENANT = "drivewell-inc"
 PERSON = {"id": "u-olivia", "name": "Olivia Marsh"}
+SUPPORT = {"id": "s-sam", "name": "Sam from support"}
 SESSION = "drivewell-session"
 HEARTBEAT_S = 15
 
@@ -87,6 +88,7 @@ class HostApp:
         add.add_post("/connections/{connector}/sync", self.sync_now)
         add.add_post("/attempts/{attempt}/cancel", self.cancel_attempt)
         add.add_post("/demo/{control}", self.control)
+        add.add_get("/console", self.console)
         add.add_get("/assets/{name}", asset)
         add.add_get("/healthz", healthy)
         return app
@@ -132,6 +134,11 @@ class HostApp:
             case _:
                 data = {"id": update.connector}
         return f"event: {update.kind}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"
+
+    async def console(self, request: web.Request) -> web.Response:
+        """Drivewell's own staff, on to regrant's console by a fresh link: a host has its login before this."""
+        link = await self.regrant.for_whole_fleet().post("/v1/console/links", {"person": SUPPORT})
+        return _see_other(link["url"])
 
     # The connect window.
 
