@@ -207,9 +207,10 @@ async def test_a_provider_that_cuts_the_tie_leaves_a_doubt_and_the_sign_in_goes_
         await route.fulfill(response=answer, headers={**answer.headers, "Cross-Origin-Opener-Policy": "same-origin"})
 
     async with host_page(platform, browser) as here:
-        await here.context.route(f"{platform.simulator.addresses.accounts}/**", cut)
         window = await here.opens()
         await goes_to_the_provider(window)
+        await here.context.route(f"{platform.simulator.addresses.accounts}/**", cut)
+        await window.reload()
         doubt = await here.hears("closed")
         assert (doubt["step"], doubt["certain"]) == ("provider_page", False)
 
@@ -267,7 +268,7 @@ async def test_without_script_what_the_host_put_inside_works(platform: Platform,
 async def test_no_page_that_the_settings_dont_name_shows_the_window_in_a_frame(
     platform: Platform, browser: Browser
 ) -> None:
-    page = await browser.new_page()
+    page = await browser.new_page(permissions=["local-network-access"])
     framing = f'<iframe src="{platform.deployment.url}/connect/unknown"></iframe>'
     await page.route("**/framing", lambda route: route.fulfill(body=framing, content_type="text/html"))
     async with page.expect_console_message(lambda said: "frame-ancestors" in said.text):
