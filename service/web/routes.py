@@ -32,6 +32,7 @@ from service.texts.language import ENGLISH, LANGUAGES, Language
 from service.vault.keys import NoKey
 from service.web.address import Network, address_of, networks
 from service.web.browser import Browser
+from service.web.element import element
 from service.web.following import HEADERS, Following, Told, TooManyStreams
 from service.web.pages import RETRY_S, Form, Pages, asset
 from service.web.screen import Host, Screen
@@ -109,6 +110,7 @@ def build_web(
     of = windows.of
     app.middlewares.append(windows.guarded)
     app.router.add_get("/connect/assets/{name}", asset)
+    app.router.add_get("/connect/element.js", element)
     app.router.add_get("/connect/{handoff}", of(_Window.start))
     app.router.add_post("/connect/{handoff}", of(_Window.begin))
     app.router.add_get("/oauth/callback/{context}", of(_Window.callback), allow_head=False)
