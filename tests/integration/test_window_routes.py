@@ -1,7 +1,6 @@
 """The window's routes over HTTP: cookies, forms, headers, and what a stranger gets. The flow is an in-memory one."""
 
 import asyncio
-import html
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -18,7 +17,6 @@ from aiohttp.test_utils import TestClient
 
 from schemas.ids import AttemptId
 from schemas.lifecycle import State, Step
-from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
@@ -309,7 +307,7 @@ async def test_s10_a_get_changes_nothing(person: Person, flow: MemoryFlow) -> No
     assert flow.handoff is not None
 
     await person.begin()
-    for path in (ATTEMPT_PAGE, STATUS, f"/connect/{HANDOFF}", "/help/reasons/cancelled"):
+    for path in (ATTEMPT_PAGE, STATUS, f"/connect/{HANDOFF}"):
         await person.get(path)
     assert flow.changes == ["begin"]
 
@@ -499,8 +497,6 @@ async def test_a_sign_in_that_is_being_checked_can_be_looked_at(person: Person, 
         ATTEMPT_PAGE,
         "/connect/unknown",
         "/oauth/callback/quickbooks-online",
-        "/help/reasons/wrong_account",
-        "/help/reasons/nonsense",
         "/connect/attempts/x/y/z",
     ],
 )
@@ -767,13 +763,6 @@ async def test_the_back_button_to_a_spent_link_leads_its_own_browser_back_to_its
     assert (back.status, back.headers["Location"]) == (303, f"/connect/attempts/{flow.view_.attempt}")
 
 
-@pytest.mark.parametrize("code", ProblemCode)
-async def test_every_problems_type_leads_to_a_page(person: Person, code: ProblemCode) -> None:
-    page = await person.get(f"/help/problems/{code}")
-    assert page.status == 200
-    assert code.entry.action in html.unescape(await page.text())
-
-
 # The language.
 
 
@@ -825,10 +814,3 @@ async def test_s24_strangers_get_one_answer_in_each_language(person: Person) -> 
     for language in ("ar", "de", "fr"):
         answers = [await person.get(path, **{"Accept-Language": language}) for path in paths]
         assert len({await answer.text() for answer in answers}) == 1
-
-
-async def test_what_developers_read_is_english(person: Person) -> None:
-    page = await person.get("/help/problems/not_json", **{"Accept-Language": "ja"})
-
-    assert page.headers["Content-Language"] == "en"
-    assert "?lang=" not in await page.text()
