@@ -43,8 +43,8 @@ class ReasonWords:
 
     def each(self, change: Callable[[str], str]) -> "ReasonWords":
         """The same with each of its texts changed."""
-        texts = (self.title, self.words, self.next, self.takes)
-        return ReasonWords(*map(change, texts), then=tuple(map(change, self.then)))
+        then = tuple(map(change, self.then))
+        return ReasonWords(change(self.title), change(self.words), change(self.next), change(self.takes), then)
 
 
 class Texts:

@@ -22,8 +22,8 @@ def all_texts(language: Language) -> dict[str, str]:
     for reason in Reason:
         said = texts(language).reason_unfilled(reason)
         found |= {f"reasons.{reason}.{part}": getattr(said, part) for part in ("title", "words", "next")}
-        found |= {f"afterwards.{reason}.takes": said.takes}
-        found |= {f"afterwards.{reason}.{part}": text for part, text in zip(("second", "third"), said.then, strict=False)}
+        then = dict(zip(("second", "third"), said.then, strict=False))
+        found |= {f"afterwards.{reason}.{part}": text for part, text in {"takes": said.takes, **then}.items()}
     return found
 
 
