@@ -1,6 +1,6 @@
 """The HTTP API as one table of routes: the OpenAPI document and the handlers' registration are made from it."""
 
-from schemas import api, story
+from schemas import api, console, story
 from schemas.fleet_routes import FLEET_ROUTES
 from schemas.problems import ProblemCode
 from schemas.route import Filter, Reach, Route, Scope, Tag
@@ -211,4 +211,16 @@ ROUTES: tuple[Route, ...] = (
         reach=Reach.SPANNING,
     ),
     *FLEET_ROUTES,
+    Route(
+        "open_console",
+        "POST",
+        "/v1/console/links",
+        "Let one of the host's own people look at the console: the answer holds the one-time link",
+        Tag.CONSOLE,
+        Scope.CONSOLE_OPEN,
+        console.ConsoleLink,
+        console.OpenConsole,
+        status=201,
+        reach=Reach.SPANNING,
+    ),
 )

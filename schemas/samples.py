@@ -225,5 +225,10 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
         ]
     },
     **FLEET_BODIES,
+    "OpenConsole": {"person": {"id": "s-4", "name": "Kim from support"}},
+    "ConsoleLink": {
+        "url": "https://connect.example/console/open/k3Jx0Qe7vYw2fLs9mT4bN6",
+        "expires_at": "2026-11-24T08:33:00Z",
+    },
 }
 """Each body of the HTTP API, by its model's name."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from schemas.lifecycle import ActorKind
 from schemas.routes import Scope
 from schemas.secret import Secret
 from service.console.pages import Pages
@@ -31,7 +32,7 @@ class Doors:
         if "Authorization" in request.headers:
             caller = await self._authenticator.caller(request)
             caller.check(Scope.CONSOLE_OPEN)
-            return Viewer(caller.subject or "operator", replace(caller, is_operator=True), leaves=False)
+            return Viewer(caller.subject or "operator", replace(caller, kind=ActorKind.OPERATOR), leaves=False)
         session = self._value(request.cookies.get(self._cookie, ""))
         found = await self._sessions.find(session) if session else None
         return Viewer(found.name, found.caller, leaves=True) if found else None
@@ -54,7 +55,7 @@ class Doors:
         if session is None:
             return self.closed(request, "This link can't be used any more", _USED, status=404)
         response = see_other("/console")
-        # Lax, not strict: a link to a connector in a ticket or a chat opens for who is signed in. A GET changes nothing.
+        # Lax, not strict: a link to a connector, in a chat, opens for who is signed in. A GET changes nothing.
         response.set_cookie(
             self._cookie,
             session.reveal(),

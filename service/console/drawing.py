@@ -1,4 +1,4 @@
-"""The picture with numbers: how many connectors are where, how often each arrow is gone, or the path that one walked."""
+"""The picture with numbers: how many connectors are where, how often each arrow is gone; or the path of one of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +85,12 @@ def of_fleet(counts: Mapping[str, int], an_hour: Mapping[Pair, float], at: str, 
 
 def of_path(walked: Sequence[Pair], here: str, href: str) -> Drawing:
     """The way that one connector came, each arrow numbered by when it was gone, and where it is."""
+
+    def said(node: Node) -> str:
+        if node.state == here:
+            return f"{node.name}: it is here"
+        return f"{node.name}: {'on its way' if node.state in been else 'not seen'}"
+
     been = {state for pair in walked for state in pair} | {State(here)}
     drawn_nodes = tuple(
         DrawnNode(
@@ -93,7 +99,7 @@ def of_path(walked: Sequence[Pair], here: str, href: str) -> Drawing:
             node.sentence,
             node.box,
             href,
-            f"{node.name}: {'it is here' if node.state == here else 'on its way' if node.state in been else 'not seen'}",
+            said(node),
             count="here" if node.state == here else "",
             here=node.state == here,
             walked=node.state in been,

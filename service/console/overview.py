@@ -46,7 +46,7 @@ def picture(fleet: Json, query: Mapping[str, str]) -> Drawing:
 
 def acts(fleet: Json, query: Mapping[str, str]) -> list[Json]:
     """What waits for somebody, most first; our own faults before all: nobody else mends them."""
-    waiting = sorted(fleet["reasons"], key=lambda one: (one["acts"] != "operator", -one["count"]))
+    waiting = sorted(fleet["reasons"], key=lambda one: (one["who_acts"] != "operator", -one["count"]))
     told = []
     for one in waiting[:MOST_ACTS]:
         asked = {"state": State.FAILED.value, "provider": one["provider"], "reason": one["reason"]}

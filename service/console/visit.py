@@ -99,18 +99,20 @@ class Visit:
         body = (await self.request.read())[:_LARGEST_FORM].decode("utf-8", "replace")
         return {name: values[0].strip() for name, values in parse_qs(body, max_num_fields=20).items()}
 
-    def page(self, template: str, title: str, here: str = "", *, status: int = 200, **values: object) -> web.Response:
+    def page(self, template: str, title: str, here: str = "", **values: object) -> web.Response:
         """A page in the console's frame."""
         csrf, cookie = self.browser.form(self.request)
         frame = {"viewer": self.viewer, "here": here, "csrf": csrf, "now": self.now, "title": title}
-        response = self.pages.page(template, status, {**frame, **values})
+        response = self.pages.page(template, 200, {**frame, **values})
         if cookie is not None:
             self.browser.give_form(response, cookie)
         return response
 
     def problem(self, problem: Json) -> web.Response:
         """The page of a problem."""
-        return self.page("problem.html", problem["title"], status=problem["status"], problem=problem)
+        response = self.page("problem.html", problem["title"], problem=problem)
+        response.set_status(problem["status"])
+        return response
 
 
 def see_other(address: str) -> web.Response:

@@ -71,7 +71,7 @@ def span(time: float | timedelta | None) -> str:
         return f"{round(seconds * 1000)} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
-    whole, told = float(round(seconds)), []
+    whole, told = float(round(seconds)), list[str]()
     for size, unit in _UNITS:
         if whole >= size or told:
             told.append(f"{int(whole // size)} {unit}")

@@ -15,8 +15,7 @@ from joserfc.jwk import OctKey
 ISSUER = "https://drivewell.example"
 AUDIENCE = "regrant"
 EVERYTHING = (
-    "connectors:read connectors:write attempts:write credentials:write tokens:read "
-    "fleet:read fleet:write console:open"
+    "connectors:read connectors:write attempts:write credentials:write tokens:read fleet:read fleet:write console:open"
 )
 WHOLE_FLEET = "*"
 TOKEN_LIFE_S = 300

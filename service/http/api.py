@@ -15,7 +15,7 @@ from aiohttp import web
 
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route
-from service.http import attempts, catalogues, connectors, fleet, stories, tokens
+from service.http import attempts, catalogues, connectors, console, fleet, stories, tokens
 from service.http.auth import Authenticator, Caller
 from service.http.context import LARGEST_BODY, Call, Parts, Request, request_by_name, request_of
 from service.http.problems import ApiProblem, problem_of, problem_response, problems_middleware
@@ -24,8 +24,8 @@ from service.store import idempotency
 
 Operation: TypeAlias = Callable[[Call], Awaitable[web.Response | EventStream]]
 
-_MODULES: tuple[ModuleType, ...] = (connectors, stories, attempts, tokens, catalogues, fleet)
-_ANSWERS_SECRETS = frozenset({"get_token", "open_attempt", "create_handoff"})
+_MODULES: tuple[ModuleType, ...] = (connectors, stories, attempts, tokens, catalogues, fleet, console)
+_ANSWERS_SECRETS = frozenset({"get_token", "open_attempt", "create_handoff", "open_console"})
 """Their answers hold a token or a link that signs somebody in, so they aren't kept: a repeat is done again."""
 
 _KEY = re.compile(r"[\x20-\x7e]{1,200}")

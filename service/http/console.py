@@ -8,6 +8,7 @@ from aiohttp import web
 
 from schemas import console as bodies
 from schemas.ids import TenantId
+from schemas.lifecycle import ActorKind
 from schemas.routes import Scope
 from schemas.secret import Secret
 from service.http.auth import Caller
@@ -91,5 +92,5 @@ class Sessions:
 
 
 def _session(visitor: Visitor) -> Session:
-    caller = Caller(TenantId(visitor.tenant), visitor.person_id, visitor.scopes, is_operator=True)
+    caller = Caller(TenantId(visitor.tenant), visitor.person_id, visitor.scopes, kind=ActorKind.OPERATOR)
     return Session(visitor.person_name, caller)
