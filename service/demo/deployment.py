@@ -36,6 +36,7 @@ class Deployment:
         dsn: str,
         topic_prefix: str,
         rules: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._log = supervisor.folder / f"{name}.log"
@@ -69,6 +70,7 @@ class Deployment:
             "REGRANT_WEB__COMPLETION_URL": f"{host_url}/connections/complete",
             **_provider(simulator),
             **{f"REGRANT_RULES__{name.upper()}": value for name, value in (rules or {}).items()},
+            **(settings or {}),
         }
         simulator.world.client.redirect_uris.add(f"{self.url}/oauth/callback/{QUICKBOOKS}")
 
