@@ -112,6 +112,8 @@ def _success(route: Route) -> JSON:
         response["headers"] = {name: _ref("headers", name) for name in headers}
     if route.response is not None:
         response["content"] = _json(route.response.__name__)
+        if route.also is not None:
+            response["content"][route.also] = {"schema": {"type": "string"}}
     if route.is_stream:
         response["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     return response

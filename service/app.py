@@ -53,6 +53,7 @@ from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
 from service.settings import Settings
 from service.settings.model import Retention
+from service.settings.printed import told_to_support
 from service.store import migrate as migrations
 from service.store import passages
 from service.store.environments import settle_environments
@@ -353,6 +354,7 @@ def parts_of(service: Service) -> Parts:
         service.pool,
         service.settings.http.public_url,
         service.counter,
+        told_to_support(service.settings),
     )
 
 

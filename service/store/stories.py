@@ -22,6 +22,9 @@ Json = dict[str, Any]  # Any: what JSON can hold
 # By its id alone: for operators, over all tenants. A deleted one is there, too. Unique index of connector_id.
 CONNECTOR_OF_ANY_TENANT = "select * from connector where connector_id = $1"
 
+# The database's clock, at the transaction's beginning.
+NOW = "select now()"
+
 # The newest transitions, as they were published. Index transition_connector.
 TRANSITIONS = """
 select record, sync_request, trace from transition where connector = $1 order by version desc limit $2
@@ -75,6 +78,11 @@ async def connector_of_any_tenant(connection: Connection, id_: ConnectorId) -> t
     """The connector with its internal key; `None` when there never was one of that id."""
     row = await connection.fetchrow(CONNECTOR_OF_ANY_TENANT, id_)
     return (row["id"], connector_of(row)) if row else None
+
+
+async def now(connection: Connection) -> datetime:
+    at: datetime = await connection.fetchval(NOW)
+    return at
 
 
 async def log(connection: Connection, pk: int, limit: int) -> Log:
