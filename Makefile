@@ -42,6 +42,7 @@ lint: $(VENV)/test.stamp ## Check style, types, layers, and that nothing that is
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.documents --check
 	$(BIN)/python -m statemachine.diagram --check
+	$(BIN)/python -m service.help.catalogues --check
 	$(BIN)/python -m service.settings --check
 
 # Installed again only when the pins change. Hashes are checked; nothing is built but this project itself.
@@ -59,9 +60,14 @@ $(BIN)/python:
 pins: $(VENV)/test.stamp ## Pin the newest versions that pyproject.toml allows
 	@$(BIN)/python requirements/pin.py
 
-screens: ## Put the browser test's screenshots where the README shows them
+screens: ## Put the browser test's screenshots where the README and the help show them
 	cp build/screens/2-menu.png docs/screens/list.png
 	cp build/screens/3-window-start.png docs/screens/window.png
+	cp build/screens/5-provider-password.png docs/screens/provider-sign-in.png
+	cp build/screens/6-provider-company.png docs/screens/provider-company.png
+	cp build/screens/7-provider-consent.png docs/screens/provider-consent.png
+	cp build/screens/8-window-checking.png docs/screens/checking.png
+	cp build/screens/9-window-connected.png docs/screens/connected.png
 	cp build/screens/11-window-wrong-company.png docs/screens/wrong-company.png
 
 clean: ## Remove what was made

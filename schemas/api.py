@@ -275,6 +275,8 @@ class ReasonInfo(Response):
     title: str
     words: str
     next: str
+    takes: str = Field(description="How long it takes until all is well again.")
+    steps: list[str] = Field(description="One to three steps, in order; `next` is the first.")
 
 
 class ReasonList(Response):

@@ -1,6 +1,6 @@
 """The routes about many connectors at once: a part of the table in `schemas/routes.py`."""
 
-from schemas import fleet
+from schemas import api, fleet
 from schemas.route import Filter, Reach, Route, Scope, Tag
 
 FLEET_ROUTES: tuple[Route, ...] = (
@@ -24,6 +24,61 @@ FLEET_ROUTES: tuple[Route, ...] = (
         Scope.FLEET_READ,
         fleet.Funnel,
         filters=(Filter.SINCE, Filter.UNTIL, Filter.PROVIDER),
+        reach=Reach.SPANNING,
+    ),
+    Route(
+        "list_fleet_connectors",
+        "GET",
+        "/v1/fleet/connectors",
+        "List connectors of all tenants that the caller speaks for",
+        Tag.FLEET,
+        Scope.FLEET_READ,
+        api.ConnectorList,
+        paged=True,
+        filters=(
+            Filter.STATE,
+            Filter.PROVIDER,
+            Filter.REASON,
+            Filter.ORIGIN,
+            Filter.WHO_ACTS,
+            Filter.TEXT,
+            Filter.OF_TENANT,
+            Filter.AS_OF,
+        ),
+        reach=Reach.SPANNING,
+        speaks=True,
+    ),
+    Route(
+        "get_times",
+        "GET",
+        "/v1/fleet/times",
+        "See how long re-authorising took, and who took how much of it",
+        Tag.FLEET,
+        Scope.FLEET_READ,
+        fleet.Times,
+        filters=(Filter.SINCE, Filter.UNTIL, Filter.PROVIDER),
+        reach=Reach.SPANNING,
+    ),
+    Route(
+        "get_errors",
+        "GET",
+        "/v1/fleet/errors",
+        "See what providers answered that was no success",
+        Tag.FLEET,
+        Scope.FLEET_READ,
+        fleet.Errors,
+        filters=(Filter.SINCE, Filter.UNTIL, Filter.PROVIDER),
+        reach=Reach.SPANNING,
+    ),
+    Route(
+        "list_expiring",
+        "GET",
+        "/v1/fleet/expiring",
+        "List the connectors whose sign-in is known to end soon, the nearest first",
+        Tag.FLEET,
+        Scope.FLEET_READ,
+        fleet.Expiring,
+        filters=(Filter.WITHIN,),
         reach=Reach.SPANNING,
     ),
 )

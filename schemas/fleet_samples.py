@@ -52,5 +52,55 @@ FLEET_BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
         ],
         "counted": True,
     },
+    "Times": {
+        "since": "2026-10-25T08:30:00Z",
+        "until": "2026-11-24T08:30:00Z",
+        "providers": [
+            {
+                "provider": None,
+                "connected": 5300,
+                "whole": _SPAN,
+                "owner": _SPAN,
+                "regrant": {"mean_s": 0.04, "median_s": 0.02},
+                "provider_took": {"mean_s": 1.4, "median_s": 0.9},
+                "host": {"mean_s": 80.0, "median_s": 41.0},
+                "without_support": 4982,
+                "share_without_support": 0.94,
+            }
+        ],
+        "counted": True,
+    },
+    "Errors": {
+        "since": "2026-11-23T08:30:00Z",
+        "until": "2026-11-24T08:30:00Z",
+        "errors": [
+            {
+                "provider": "quickbooks-online",
+                "at": "api",
+                "status": 401,
+                "code": "3200",
+                "reason": "token_refused",
+                "count": 171,
+                "first_at": "2026-11-23T09:10:00Z",
+                "last_at": "2026-11-24T08:29:58Z",
+                "request_id": "1-6743a1b2-5f2e8f2d0c1a",
+            }
+        ],
+        "counted": True,
+    },
+    "Expiring": {
+        "connectors": [
+            {
+                "tenant_id": "acme",
+                "connector_id": "acme.qbo-1",
+                "provider": "quickbooks-online",
+                "state": "healthy",
+                "ends_at": "2026-12-01T08:00:00Z",
+                "estimated": False,
+                "warned_at": "2026-11-24T08:00:00Z",
+            }
+        ],
+        "more": False,
+    },
 }
 """Each body, by its model's name."""

@@ -219,6 +219,8 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
                 "title": "The sign-in has expired",
                 "words": "{provider} no longer accepts the saved sign-in for {account}.",
                 "next": "Sign in to {provider} again as {admin}.",
+                "takes": "About two minutes, with the sign-in to {provider} at hand.",
+                "steps": ["Sign in to {provider} again as {admin}."],
             }
         ]
     },

@@ -20,6 +20,10 @@ from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
 from service.engine.expiry import warn_of_ends
 from service.engine.jobs import Handler, run_jobs
+from service.help.answers import Answers
+from service.help.library import library
+from service.help.passages import edition
+from service.help.routes import build_help
 from service.http.access import access_log, runner_of
 from service.http.api import build_api
 from service.http.auth import Authenticator
@@ -50,6 +54,7 @@ from service.oauth.verify import Verifier
 from service.settings import Settings
 from service.settings.model import Retention
 from service.store import migrate as migrations
+from service.store import passages
 from service.store.environments import settle_environments
 from service.store.openings import clear_attempts
 from service.store.pool import TRANSIENT, Pool, open_pool
@@ -58,6 +63,8 @@ from service.store.retention import AUDIT, LOG, PASSES, drop_partitions, ensure_
 from service.store.shards import count
 from service.vault.configured import key_source
 from service.vault.vault import Vault
+from service.web.address import address_of, networks
+from service.web.browser import Browser
 from service.web.routes import build_web
 from service.web.ways_in import WaysIn
 
@@ -173,6 +180,7 @@ async def migrate(settings: Settings) -> list[str]:
     connection = await asyncpg.connect(settings.database.dsn.reveal(), timeout=10)
     try:
         lines = [f"applied {name}" for name in await migrations.migrate(connection, shards=settings.shards)]
+        await passages.keep(connection, edition(library()))
     finally:
         await connection.close()
     kafka = settings.kafka
@@ -318,6 +326,18 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
         trusted_proxies=settings.http.trusted_proxies,
         a_minute_from_an_address=settings.limits.address,
     )
+    trusted = networks(settings.http.trusted_proxies)
+    build_help(
+        app,
+        answers=Answers(service.pool, library()),
+        library=library(),
+        public_url=public_url,
+        host_name=settings.web.host_name,
+        frame_ancestors=settings.web.frame_ancestors,
+        counted_for=lambda request: address_of(request, trusted),
+        language_of=Browser(public_url, development=settings.development).language,
+        a_minute_from_an_address=settings.limits.questions,
+    )
     WaysIn(speaking, service.prober, tuple(service.providers), settings.web.reconnect_url).add_to(app)
     return app
 
@@ -349,6 +369,7 @@ async def keep_partitions(pool: Pool, retention: Retention) -> None:
         try:
             async with pool.acquire() as connection:
                 await ensure_partitions(connection)
+                await passages.keep(connection, edition(library()))
                 for tables, keep in ((LOG, retention.log), (AUDIT, retention.audit)):
                     if keep is not None and (dropped := await drop_partitions(connection, tables, keep)):
                         log.info("months_dropped", partitions=dropped)

@@ -52,7 +52,7 @@ class Life:
             record = records.transition(decision, submission, self.now, state)
             self.log.append(orjson.loads(records.encode(record)))
             self.traces.append(records.trace(trace))
-        elif decision.outcome is Outcome.IGNORED or decision.reason is not None:
+        elif decision.outcome is Outcome.IGNORED or decision.reason is not None or decision.effects:
             note = {
                 "at": self.now,
                 "outcome": decision.outcome,

@@ -8,8 +8,9 @@ from uuid import UUID
 from schemas.ids import AttemptId, ProviderId
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
+from schemas.secret import Secret
 from service.oauth.description import load_descriptions
-from service.oauth.window import Dead, WindowView
+from service.oauth.window import SHOWN_BY_PROVIDERS, Dead, HandedOn, WindowView
 from service.oauth.words import provider_words
 from service.texts.catalogue import texts
 from service.texts.language import ENGLISH, Language
@@ -23,6 +24,7 @@ NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 RETURN_URL = "https://app.drivewell.example/connections"
 HOST = Host("Northwind Data", "https://app.drivewell.example", frozenset({RETURN_URL}))
 FORM = Form("c5rf", None)
+LINK = Secret("https://connect.example.com/connect/4f7e9b1c2e0d4a4f7e9b1c2e0d4a4f7e9b1c2e0d4a")
 DRIVEWELL, ACME = Account("9130350000001", "Drivewell Inc"), Account("9130350000002", "Acme Ltd. (2)")
 
 VIEW = WindowView(
@@ -77,12 +79,26 @@ def _every_screen(screens: Screens, language: Language) -> Iterator[tuple[str, S
         yield f"start-{reason}", screens.start(replace(VIEW, failure=reason))
         yield f"ended-{reason}", screens.attempt(ended(reason), NOW)
     yield "ended-unnamed", screens.attempt(replace(ended(Reason.WRONG_ACCOUNT), account=None, expected=None), NOW)
-    yield "replaced", screens.attempt(replace(ended(Reason.CANCELLED), state=State.VERIFYING), NOW)
+    for reason in SHOWN_BY_PROVIDERS:
+        yield f"told-{reason}", screens.attempt(replace(ended(reason), may_hand_on=True), NOW)
+    late = replace(ended(Reason.ATTEMPT_EXPIRED), step=Step.PROVIDER_PAGE)
+    yield "late", screens.attempt(late, NOW)
+    yield "replaced", screens.attempt(replace(ended(Reason.CANCELLED), replaced=True), NOW)
+    yield "repaired", screens.attempt(replace(ended(None), repaired=True, state=State.HEALTHY), NOW)
+    yield "taken-off", screens.attempt(replace(ended(None), taken_off=True, state=State.DISCONNECTED), NOW)
     yield "removed", screens.attempt(replace(ended(Reason.CANCELLED), state=State.DELETED), NOW)
     yield "waiting", screens.attempt(WAITING, NOW)
+    yield "shown", screens.what_was_shown(WAITING)
+    yield "hand-on", screens.hand_on(replace(WAITING, may_hand_on=True))
+    yield "hand-on-elsewhere", screens.hand_on(WAITING)
+    yield "handed-on", screens.handed_on(HandedOn("Sam Fields", LINK, timedelta(minutes=30), WAITING))
+    given = replace(ended(Reason.CANCELLED), handed_on="Sam Fields", may_hand_on=True)
+    yield "given-away", screens.attempt(given, NOW)
     yield "confirming", screens.attempt(replace(VIEW, step=Step.RETURNED), NOW)
     yield "checking", screens.attempt(CHECKING, NOW)
     yield "checking-slow", screens.attempt(replace(CHECKING, unavailable=1), NOW)
+    yield "checking-long", screens.attempt(replace(CHECKING, returned_at=NOW - timedelta(minutes=1)), NOW)
+    yield "watched", screens.attempt(replace(SUCCEEDED, returned_at=NOW), NOW)
     yield "connected", screens.attempt(SUCCEEDED, NOW)
     yield "flowing", screens.attempt(replace(SUCCEEDED, state=State.HEALTHY), NOW)
     for dead in Dead:

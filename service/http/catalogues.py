@@ -26,7 +26,15 @@ async def list_providers(call: Call) -> web.Response:
 
 async def list_reasons(call: Call) -> web.Response:
     infos = [
-        api.ReasonInfo(code=reason, remedy=reason.remedy, title=said.title, words=said.words, next=said.next)
+        api.ReasonInfo(
+            code=reason,
+            remedy=reason.remedy,
+            title=said.title,
+            words=said.words,
+            next=said.next,
+            takes=said.takes,
+            steps=list(said.steps),
+        )
         for reason in Reason
         for said in (texts(call.language).reason_unfilled(reason),)
     ]

@@ -1,6 +1,5 @@
 """Connectors over HTTP: list, register, see, rename, disconnect, delete, history."""
 
-import re
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -8,36 +7,41 @@ from aiohttp import web
 
 from schemas import api
 from schemas.ids import ConnectorId, ProviderId
-from schemas.lifecycle import State
+from schemas.lifecycle import Refused, State
+from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from service.engine import records
-from service.http.context import CONNECTOR_ID, Call
-from service.http.query import cursor_of, instant, limit_of, next_page, wrong
+from service.http.context import Call
+from service.http.problems import ApiProblem, refused
+from service.http.query import (
+    PROVIDER,
+    after_of,
+    cursor_of,
+    instant,
+    limit_of,
+    matching,
+    moment,
+    next_page,
+    word,
+    wrong,
+)
+from service.insight import travel
+from service.insight.travel import BeforeTheLog
 from service.oauth.words import words_of
 from service.store import reads
 from service.store.reads import Ends
 from statemachine.connector import Connector
 from statemachine.inputs import Delete, Disconnect, Register, Update
 
-_PROVIDER = re.compile(r"[a-z0-9-]{1,64}")
-
 
 async def list_connectors(call: Call) -> web.Response:
-    state, provider = call.request.query.get("state"), call.request.query.get("provider")
-    if state is not None and state not in set(State):
-        raise wrong("state")
-    if provider is not None and not _PROVIDER.fullmatch(provider):
-        raise wrong("provider")
-    after = cursor_of(call).get("after", "")
-    if not isinstance(after, str) or (after and not CONNECTOR_ID.fullmatch(after)):
-        raise wrong("cursor")
-    ending = call.request.query.get("expiring_before")
-    before, limit = instant(ending, "expiring_before") if ending is not None else None, limit_of(call)
+    state, provider = word(call, "state", State), matching(call, "provider", PROVIDER)
+    after, before, limit = after_of(call), moment(call, "expiring_before"), limit_of(call)
     async with call.parts.pool.acquire() as connection:
         found, more = await reads.connectors(connection, call.caller.tenant, after, state, provider, before, limit)
         ends = await reads.ends(connection, [c.id for c in found])
     headers = next_page(call, {"after": found[-1].id}) if more else {}
-    return call.answer(api.ConnectorList(connectors=[_shown(call, c, ends.get(c.id)) for c in found]), headers=headers)
+    return call.answer(api.ConnectorList(connectors=[shown(call, c, ends.get(c.id)) for c in found]), headers=headers)
 
 
 async def register_connector(call: Call) -> web.Response:
@@ -54,7 +58,16 @@ async def register_connector(call: Call) -> web.Response:
 
 
 async def get_connector(call: Call) -> web.Response:
-    return await _one(call, (await call.found())[1])
+    if (then := moment(call, "as_of")) is None:
+        return await _one(call, (await call.found())[1])
+    try:
+        async with call.parts.pool.acquire() as connection:
+            stood = await travel.stood(connection, call.connector, call.caller.tenant, then)
+    except BeforeTheLog as error:
+        raise ApiProblem(ProblemCode.BEFORE_THE_LOG, str(error)) from None
+    if stood is None:
+        raise refused(Refused.UNKNOWN_CONNECTOR)
+    return call.answer(shown(call, stood, None), headers={"ETag": f'"{stood.version}"'})
 
 
 async def update_connector(call: Call) -> web.Response:
@@ -104,10 +117,11 @@ async def _one(call: Call, connector: Connector, headers: dict[str, str] | None 
     etag = {"ETag": f'"{connector.version}"'}
     async with call.parts.pool.acquire() as connection:
         ends = await reads.ends(connection, [connector.id])
-    return call.answer(_shown(call, connector, ends.get(connector.id)), headers={**etag, **(headers or {})})
+    return call.answer(shown(call, connector, ends.get(connector.id)), headers={**etag, **(headers or {})})
 
 
-def _shown(call: Call, connector: Connector, ends: Ends | None) -> api.Connector:
+def shown(call: Call, connector: Connector, ends: Ends | None) -> api.Connector:
+    """A connector as callers see it."""
     expiring = connector.warned is not None and connector.state is State.HEALTHY
     reason = Reason.EXPIRING if expiring else connector.reason
     words = words_of(call.parts.providers, connector, reason, call.language) if reason else None

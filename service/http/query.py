@@ -4,15 +4,18 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
 
 import orjson
 
 from schemas.problems import ProblemCode
-from service.http.context import Call
+from service.http.context import CONNECTOR_ID, Call
 from service.http.problems import ApiProblem
 
 PAGE, LARGEST_PAGE = 100, 500
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
+PROVIDER = re.compile(r"[a-z0-9-]{1,64}")
 
 
 def cursor_of(call: Call) -> dict[str, object]:
@@ -37,6 +40,40 @@ def instant(text: str, parameter: str) -> datetime:
         return instant.astimezone(UTC)
     except (ValueError, OverflowError):  # no time, or one that isn't in the calendar in UTC
         raise wrong(parameter) from None
+
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def word(call: Call, parameter: str, words: type[Word]) -> Word | None:
+    """One of these words; `None` where it isn't asked for."""
+    given = call.request.query.get(parameter)
+    try:
+        return words(given) if given is not None else None
+    except ValueError:
+        raise wrong(parameter) from None
+
+
+def matching(call: Call, parameter: str, pattern: re.Pattern[str]) -> str | None:
+    """What fits this pattern; `None` where it isn't asked for."""
+    given = call.request.query.get(parameter)
+    if given is not None and not pattern.fullmatch(given):
+        raise wrong(parameter)
+    return given
+
+
+def moment(call: Call, parameter: str) -> datetime | None:
+    """An instant; `None` where it isn't asked for."""
+    given = call.request.query.get(parameter)
+    return instant(given, parameter) if given is not None else None
+
+
+def after_of(call: Call) -> str:
+    """The id behind which a page of connectors begins."""
+    after = cursor_of(call).get("after", "")
+    if not isinstance(after, str) or (after and not CONNECTOR_ID.fullmatch(after)):
+        raise wrong("cursor")
+    return after
 
 
 def limit_of(call: Call) -> int:

@@ -3,7 +3,7 @@
 from schemas.acting import who_acts
 from schemas.lifecycle import State, Trigger
 from schemas.reasons import Reason, Remedy
-from service.insight.causes import tell_cause, tell_passing_failures, tell_reminders, tell_tries
+from service.insight.causes import explanation_of, tell_cause, tell_passing_failures, tell_reminders, tell_tries
 from service.insight.clauses import NEXT_TIME
 from service.insight.names import Names, capital
 from service.insight.paragraph import Story
@@ -79,7 +79,7 @@ def _mended_by(story: Story, reason: Reason, last: Try | None) -> tuple[str, str
     match reason.remedy:
         case Remedy.REAUTHORISE:
             whom = f"of {n.account}" if c.account else f"at {n.provider}"
-            return f"{n.an_admin} {whom} to sign in", _next_sign_in(n, last)
+            return f"{n.an_admin} {whom} to sign in", _next_sign_in(story, last)
         case Remedy.FIX_ACCOUNT:
             return f"whoever looks after {n.account} at {n.provider}", _from_the_catalogue(reason, n)
         case Remedy.FIX_CONFIGURATION:
@@ -102,9 +102,12 @@ def _until_reminder(story: Story, reminders: int) -> str:
     return "; no further reminder is planned" if reminders else ""
 
 
-def _next_sign_in(n: Names, last: Try | None) -> str:
+def _next_sign_in(story: Story, last: Try | None) -> str:
+    n = story.names
     told = f"Let {n.an_admin} open a new link and sign in to {n.provider}"
-    hint = NEXT_TIME.get(last.reason) if last is not None and last.reason is not None else None
+    explained = explanation_of(story, last) if last is not None else None
+    reason = explained.reason if explained is not None else last.reason if last is not None else None
+    hint = NEXT_TIME.get(reason) if reason is not None else None
     if hint is None or last is None or last.end is None:
         return f"{told}."
     expected = n.account_of(last.end.expected) or n.account

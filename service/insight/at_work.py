@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from schemas.acting import WhoActs, who_acts
-from schemas.lifecycle import State, Step, Trigger
+from schemas.lifecycle import ActorKind, Outcome, State, Step, Trigger
 from schemas.reasons import Reason
 from service.insight.at_rest import tell_disconnect
 from service.insight.causes import (
@@ -116,6 +116,7 @@ def tell_awaiting(story: Story) -> None:
             who, words, next_ = WhoActs.HOST, "the host's backend", "See why the host doesn't complete the attempt."
         case _:
             story.say("The button on the link's page has not been pressed yet.", observed=True)
+    _tell_who_has_it(story)
     until = f" until {_then(story)}" if c.deadline else ""
     story.say(f"The attempt is open{until}; if nobody comes back by then, {_falls_back(c)}.")
     story.acts(who, words, next_)
@@ -162,6 +163,20 @@ def _tell_before_the_attempt(story: Story) -> Try | None:
     else:
         story.say("The saved sign-in works, and stays in use until a new one is proved.")
     return live
+
+
+def _tell_who_has_it(story: Story) -> None:
+    """Says that the person handed the attempt on: an observation."""
+    handed = [
+        note
+        for note in story.notes
+        if note.trigger is Trigger.HANDED_ON
+        and note.attempt == story.connector.attempt
+        and note.outcome is Outcome.OBSERVATION
+        and note.actor.kind is ActorKind.PERSON
+    ]
+    if handed:
+        story.say(f"On {moment(handed[-1].at)} the person handed the attempt on to somebody else.", observed=True)
 
 
 def _then(story: Story) -> str:

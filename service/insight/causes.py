@@ -88,7 +88,17 @@ def tell_tries(story: Story, found: Sequence[Try], *, nobody: str = "") -> Try |
         story.say(f"{len(done)} attempts have ended without success since.", done[0].end)
     opened = opened_by(story, last, "the last one" if len(done) > 1 else "an attempt")
     story.say(f"{opened}; {_ended(story, last)}.", last.opened if len(done) == 1 else None, last.end)
+    if (told := explanation_of(story, last)) is not None and told.reason is not None:
+        n = story.names
+        said = f"the person told what {n.provider} had shown: {n.because(told.reason)}."
+        story.say(f"On {moment(told.at)} {said}", observed=True)
     return last
+
+
+def explanation_of(story: Story, one: Try) -> Entry | None:
+    """What the person told afterwards of an attempt that nobody came back from: an observation."""
+    told = (note for note in story.notes if note.trigger is Trigger.EXPLAINED and note.attempt == one.attempt)
+    return next((note for note in told if note.outcome is Outcome.OBSERVATION), None)
 
 
 def opened_by(story: Story, one: Try | None, what: str = "an attempt") -> str:

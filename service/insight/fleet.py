@@ -11,6 +11,7 @@ from schemas.ids import TenantId
 from schemas.lifecycle import State
 from schemas.reasons import Reason
 from service.insight.counting import Counter as LogCounter
+from service.insight.travel import check_reach
 from service.store import fleet as store
 from service.store.fleet import Stretch
 from service.store.pool import Pool
@@ -26,13 +27,6 @@ _WORDS: dict[str, tuple[WhoActs, ...]] = {
     "nobody but time": (WhoActs.REGRANT, WhoActs.PROVIDER, WhoActs.HOST),
     "you": (WhoActs.OPERATOR,),
 }
-
-
-class BeforeTheLog(Exception):
-    """The log no longer goes back to that instant."""
-
-    def __init__(self, begins: datetime) -> None:
-        super().__init__(f"The log goes back to {begins:%Y-%m-%dT%H:%M:%SZ}.")
 
 
 def sentence(standing: Mapping[Standing, int]) -> str:
@@ -130,8 +124,8 @@ async def fleet(pool: Pool, counter: LogCounter, tenant: TenantId | None, then: 
     counted = await counter.count_up()
     async with pool.acquire() as connection, store.snapshot(connection) as now:
         at = min(then or now, now)
-        if then is not None and then < (begins := await store.log_begins(connection)):
-            raise BeforeTheLog(begins)
+        if then is not None:
+            await check_reach(connection, then)
         if then is not None and tenant is not None:
             standing = standing_of(await store.states_of_tenant_then(connection, tenant, then))
         else:

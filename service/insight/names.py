@@ -148,4 +148,5 @@ def cut(text: str) -> str:
 
 
 def _article(word: str) -> str:
-    return "an" if word[:1].lower() in tuple("aeiou") else "a"
+    spoken = word.lower()
+    return "an" if spoken.startswith(tuple("aeio")) or (spoken.startswith("u") and spoken[:2] != "us") else "a"

@@ -213,6 +213,8 @@ class Limits(Section):
     """How many a minute for one tenant; likewise."""
     open_attempts: int = Field(default=5000, ge=1, le=10_000_000)
     """How many attempts of one tenant may be open at once."""
+    questions: int = Field(default=30, ge=1, le=1_000_000)
+    """How many questions `/help` answers a minute for one address; counted by each process."""
 
 
 class Provider(Section):

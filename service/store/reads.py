@@ -34,11 +34,11 @@ where tenant_id = $1 and connector_id > $2 and state <> 'deleted'
 order by connector_id limit $6
 """
 
-# The nearest known ends of all tenants. Index credential_ends.
+# The nearest known ends, of all tenants or of one. Index credential_ends.
 ENDINGS = """
 select c.tenant_id, c.connector_id, c.provider, c.state, k.ends_at, k.ends_estimated, c.warned
 from credential k join connector c on c.id = k.connector
-where k.ends_at < now() + $1::interval
+where k.ends_at < now() + $1::interval and ($3::text is null or c.tenant_id = $3)
 order by k.ends_at, k.id limit $2
 """
 
@@ -133,8 +133,10 @@ async def ends(connection: Connection, connectors: Collection[ConnectorId]) -> d
     }
 
 
-async def endings(connection: Connection, within: timedelta, limit: int) -> list[NearEnd]:
-    """Of all tenants, the connectors whose credentials end within that time, or have ended: the nearest first."""
+async def endings(
+    connection: Connection, within: timedelta, limit: int, tenant: TenantId | None = None
+) -> list[NearEnd]:
+    """Whose credentials end within that time, or have ended, the nearest first: of a tenant, or (`None`) of all."""
     return [
         NearEnd(
             TenantId(row["tenant_id"]),
@@ -145,7 +147,7 @@ async def endings(connection: Connection, within: timedelta, limit: int) -> list
             row["ends_estimated"],
             row["warned"],
         )
-        for row in await connection.fetch(ENDINGS, within, limit)
+        for row in await connection.fetch(ENDINGS, within, limit, tenant)
     ]
 
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,10 +27,24 @@ class ReasonWords:
     title: str
     words: str
     next: str
+    takes: str
+    """How long it takes until all is well again."""
+    then: tuple[str, ...] = ()
+    """What comes after the first step."""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """One to three steps, in order."""
+        return (self.next, *self.then)
 
     def filled(self, values: Mapping[str, str]) -> "ReasonWords":
         """The same with its braces filled. Raises `KeyError` for a value that is missing."""
-        return ReasonWords(*(text.format(**values) for text in (self.title, self.words, self.next)))
+        return self.each(lambda text: text.format(**values))
+
+    def each(self, change: Callable[[str], str]) -> "ReasonWords":
+        """The same with each of its texts changed."""
+        then = tuple(map(change, self.then))
+        return ReasonWords(change(self.title), change(self.words), change(self.next), change(self.takes), then)
 
 
 class Texts:
@@ -66,13 +80,17 @@ class Texts:
     def reason_in_general(self, reason: Reason) -> ReasonWords:
         """What to say of a reason where no connector is meant: of "the provider" and "the connected company"."""
         said = self._reason(reason).filled({name: self._texts[f"general.{name}"] for name in GENERAL})
-        return ReasonWords(*(sentences(text) for text in (said.title, said.words, said.next)))
+        return said.each(sentences)
 
     def _reason(self, reason: Reason) -> ReasonWords:
         """English words stand in the catalogue of reasons itself."""
         if self.language == ENGLISH:
-            return ReasonWords(reason.entry.title, reason.entry.words, reason.entry.next)
-        return ReasonWords(*(self._texts[f"reasons.{reason}.{part}"] for part in ("title", "words", "next")))
+            entry = reason.entry
+            return ReasonWords(entry.title, entry.words, entry.next, entry.takes, entry.then)
+        title, words, next_ = (self._texts[f"reasons.{reason}.{part}"] for part in ("title", "words", "next"))
+        further = (f"afterwards.{reason}.{part}" for part in ("second", "third"))
+        then = tuple(self._texts[key] for key in further if key in self._texts)
+        return ReasonWords(title, words, next_, self._texts[f"afterwards.{reason}.takes"], then)
 
     def _set_in(self, values: Mapping[str, str]) -> dict[str, str]:
         """The values as they may stand in a sentence, with what the language makes of the provider's name."""

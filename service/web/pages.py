@@ -8,8 +8,6 @@ from importlib.resources import files
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from schemas.problems import ProblemCode
-from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.texts.catalogue import Texts, texts
 from service.texts.language import LANGUAGES, Language
@@ -113,25 +111,6 @@ class Pages:
     def panel(self, screen: Screen, form: Form) -> str:
         """The changing part of a live page."""
         return self._templates.get_template("panel.html").render(screen=screen, csrf=form.csrf)
-
-    def help(self, reason: Reason) -> web.Response:
-        """The page of a reason, in general words."""
-        say = self._texts.say
-        said = self._texts.reason_in_general(reason)
-        named = {"title": self._title(said.title), "heading": said.title, "words": said.words, "next": said.next}
-        text = self._templates.get_template("help.html").render(
-            **named, who=say(f"help.who.{reason.remedy}"), offers_languages=True
-        )
-        return self._html(text, 200)
-
-    def problem_help(self, code: ProblemCode) -> web.Response:
-        """The page of a problem of the API, where its `type` leads. It is for developers, and English."""
-        entry, say = code.entry, self._texts.say
-        named = {"title": self._title(entry.title), "heading": entry.title, "next": entry.action}
-        words = say("help.problem", code=code.value, status=str(entry.status))
-        who = say("help.who.developer")
-        text = self._templates.get_template("help.html").render(**named, words=words, who=who, offers_languages=False)
-        return self._html(text, 200)
 
     def guard(self, response: web.StreamResponse) -> None:
         """Sets the headers that every answer of the room has, where it doesn't bring stricter or wider ones."""

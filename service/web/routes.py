@@ -17,7 +17,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from schemas.ids import AttemptId
-from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
@@ -28,10 +27,11 @@ from service.oauth.pushed import ProviderAway
 from service.oauth.window import SHOWN_BY_PROVIDERS, Begun, Dead, HandedOn, Returned, WindowView
 from service.store.pool import TRANSIENT
 from service.texts.catalogue import shown, texts
-from service.texts.language import ENGLISH, LANGUAGES, Language
+from service.texts.language import LANGUAGES, Language
 from service.vault.keys import NoKey
 from service.web.address import Network, address_of, networks
 from service.web.browser import Browser
+from service.web.element import element
 from service.web.following import HEADERS, Following, Told, TooManyStreams
 from service.web.pages import RETRY_S, Form, Pages, asset
 from service.web.screen import Host, Screen
@@ -40,7 +40,7 @@ from service.web.screens import Screens
 _HANDOFF = re.compile(r"[A-Za-z0-9_-]{20,200}")
 _CARRIED = re.compile(r"answer=([A-Za-z0-9_-]{20,7500})")
 _FORM = "application/x-www-form-urlencoded"
-_ROOMS_PATHS = ("/connect", "/oauth/", "/help/", "/reconnect/")
+_ROOMS_PATHS = ("/connect", "/oauth/", "/reconnect/")
 
 Speaking: TypeAlias = Callable[[web.Request], tuple[Screens, Pages]]
 """What makes and renders screens in the language of a request."""
@@ -109,6 +109,7 @@ def build_web(
     of = windows.of
     app.middlewares.append(windows.guarded)
     app.router.add_get("/connect/assets/{name}", asset)
+    app.router.add_get("/connect/element.js", element)
     app.router.add_get("/connect/{handoff}", of(_Window.start))
     app.router.add_post("/connect/{handoff}", of(_Window.begin))
     app.router.add_get("/oauth/callback/{context}", of(_Window.callback), allow_head=False)
@@ -123,8 +124,6 @@ def build_web(
     app.router.add_post("/connect/attempts/{attempt}/shown", of(_Window.told))
     app.router.add_get("/connect/attempts/{attempt}/colleague", of(_Window.colleague))
     app.router.add_post("/connect/attempts/{attempt}/colleague", of(_Window.hand_on))
-    app.router.add_get("/help/reasons/{code}", of(_Window.help))
-    app.router.add_get("/help/problems/{code}", windows.by_language[ENGLISH].problem_help)
     return windows.speaking
 
 
@@ -316,14 +315,6 @@ class _Window:
         if isinstance(found, HandedOn):
             return self.pages.page(self.screens.handed_on(found))
         return self._onward(request, found)
-
-    async def help(self, request: web.Request) -> web.Response:
-        code = request.match_info["code"]
-        return self.pages.help(Reason(code)) if code in set(Reason) else self._dead(Dead.UNKNOWN)
-
-    async def problem_help(self, request: web.Request) -> web.Response:
-        code = request.match_info["code"]
-        return self.pages.problem_help(ProblemCode(code)) if code in set(ProblemCode) else self._dead(Dead.UNKNOWN)
 
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The handler's answer, with the headers that each has; every error is a page of ours."""

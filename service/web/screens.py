@@ -8,10 +8,11 @@ from typing import Literal
 from schemas.ids import AttemptId
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
-from service.oauth.window import SHOWN_BY_PROVIDERS as ASKED
-from service.oauth.window import Dead, HandedOn, ProviderWords, WindowView
-from service.texts.catalogue import Texts, shown
-from service.web.screen import Action, Host, Line, LineStatus, OneTimeLink, Question, Screen, Tone
+from service.oauth.window import SHOWN_BY_PROVIDERS, Dead, WindowView
+from service.texts.catalogue import shown
+from service.web.asking import Asking
+from service.web.saying import account_name, attempt_path, support_code
+from service.web.screen import Action, Line, LineStatus, Screen
 
 SLOW_AFTER = timedelta(seconds=20)
 """From the return to when the person is told that the provider is slow."""
@@ -19,12 +20,8 @@ WATCHED_FOR = timedelta(minutes=2)
 """From the return to when the window stops waiting for the first data, and says that it will come."""
 
 
-class Screens:
+class Screens(Asking):
     """Makes screens in one language, for one host."""
-
-    def __init__(self, texts: Texts, host: Host) -> None:
-        self._texts = texts
-        self._host = host
 
     def start(self, view: WindowView) -> Screen:
         """What a handoff leads to, before anything is begun."""
@@ -87,79 +84,7 @@ class Screens:
         """Something is wrong with the request or with us; `address` is where a new try begins."""
         key = f"trouble.{kind}"
         again = Action("link", self._texts.say(f"{key}.again"), address) if f"{key}.again" in self._texts else None
-        return replace(self._plain(key, again), support_code=_support_code(attempt) if attempt else None)
-
-    # The screens that ask, and what comes of it.
-
-    def what_was_shown(self, view: WindowView) -> Screen:
-        """Asks the person what the provider showed, while the attempt is open."""
-        return replace(self._asks(view), secondary=self._back_to_the_attempt(view))
-
-    def hand_on(self, view: WindowView) -> Screen:
-        """Asks for the colleague's name, where a colleague's own browser may complete the sign-in."""
-        if not view.may_hand_on:
-            return replace(self._told(view, "hand_on.elsewhere"), tone="calm", outcome=None)
-        values = self._values(view)
-        question = Question("name", self._say("hand_on.label", values), hint=self._say("hand_on.hint", values))
-        return replace(
-            self._screen(
-                view,
-                "hand_on",
-                "calm",
-                "hand_on.words",
-                primary=Action("post", self._say("hand_on.make", values), _address(view, "colleague")),
-                secondary=self._back_to_the_attempt(view),
-            ),
-            question=question,
-        )
-
-    def handed_on(self, handed: HandedOn) -> Screen:
-        """The link for the colleague: shown this once."""
-        minutes = str(round(handed.lifetime.total_seconds() / 60))
-        values = self._values(handed.view) | {"colleague": handed.colleague, "minutes": minutes}
-        return Screen(
-            name="handed_on",
-            tone="good",
-            title=self._say("handed_on.title", values),
-            words=(self._say("handed_on.words", values),),
-            next=self._say("handed_on.next", values),
-            primary=Action("copy", self._say("handed_on.copy", values)),
-            secondary=leave if (leave := self._leave(handed.view)).kind == "back" else None,
-            link=OneTimeLink(self._say("handed_on.link", values), handed.url.reveal()),
-            provider=shown(handed.view.provider.name),
-            support_code=_support_code(handed.view.attempt),
-        )
-
-    def _handed_on(self, view: WindowView, colleague: str) -> Screen:
-        values = self._values(view) | {"colleague": colleague}
-        again = Action("link", self._say("ended.handed_on.again", values), _address(view, "colleague"))
-        told = self._told(view, "ended.handed_on", {"colleague": colleague})
-        return replace(told, tone="calm", others=(again,) if view.may_hand_on else ())
-
-    def _late(self, view: WindowView) -> Screen:
-        """Nobody came back: the person may have been refused there, or just had no time."""
-        said = self._texts.reason(Reason.ATTEMPT_EXPIRED, **self._values(view))
-        again = Action("post", self._say("again.attempt_expired", self._values(view)), _address(view, "again"))
-        ended = self._asks(view)
-        return replace(
-            ended,
-            name="ended attempt_expired",
-            title=said.title,
-            words=(said.words, *ended.words),
-            secondary=again,
-            final=True,
-            outcome="ended",
-        )
-
-    def _asks(self, view: WindowView) -> Screen:
-        values = self._values(view)
-        answers = tuple((reason.value, self._say(f"shown.{reason}", values)) for reason in ASKED)
-        tell = Action("post", self._say("shown.tell", values), _address(view, "shown"))
-        asks = self._screen(view, "shown", "attention", "shown.words", primary=tell)
-        return replace(asks, question=Question("reason", self._say("shown.label", values), answers))
-
-    def _back_to_the_attempt(self, view: WindowView) -> Action:
-        return Action("link", self._say("shown.back", self._values(view)), f"/connect/attempts/{view.attempt}")
+        return replace(self._plain(key, again), support_code=support_code(attempt) if attempt else None)
 
     # The screens of an attempt.
 
@@ -179,11 +104,11 @@ class Screens:
             "waiting",
             "calm",
             "waiting.words",
-            primary=Action("post", self._say("waiting.go_on", values), _address(view, "again")),
-            secondary=Action("link", self._say("waiting.refused", values), _address(view, "shown")),
+            primary=Action("post", self._say("waiting.go_on", values), attempt_path(view, "again")),
+            secondary=Action("link", self._say("waiting.refused", values), attempt_path(view, "shown")),
             others=(
-                Action("link", self._say("waiting.hand_on", values), _address(view, "colleague")),
-                Action("post", self._say("waiting.stop", values), _address(view, "cancel")),
+                Action("link", self._say("waiting.hand_on", values), attempt_path(view, "colleague")),
+                Action("post", self._say("waiting.stop", values), attempt_path(view, "cancel")),
             ),
         )
 
@@ -209,39 +134,6 @@ class Screens:
             outcome="connected",
         )
 
-    def _screen(
-        self,
-        view: WindowView,
-        name: str,
-        tone: Tone,
-        words: str,
-        *,
-        title: str | None = None,
-        primary: Action | None = None,
-        secondary: Action | None = None,
-        others: tuple[Action, ...] = (),
-        lines: tuple[Line, ...] = (),
-        final: bool = False,
-        step: Step | None = None,
-        outcome: Literal["connected"] | None = None,
-    ) -> Screen:
-        values = self._values(view)
-        return Screen(
-            name=name,
-            tone=tone,
-            title=self._say(title or f"{name}.title", values),
-            words=(self._say(words, values),),
-            primary=primary,
-            secondary=secondary,
-            others=others,
-            provider=shown(view.provider.name),
-            lines=lines,
-            support_code=_support_code(view.attempt),
-            final=final,
-            step=step or view.step,
-            outcome=outcome,
-        )
-
     def _reason(self, view: WindowView, reason: Reason, *, name: str) -> Screen:
         """A reason's words, and its one next step: sign in again where that mends it, else back to the host."""
         values = self._values(view)
@@ -252,10 +144,10 @@ class Screens:
         if reason.offers_login:
             key = f"again.{reason}" if f"again.{reason}" in self._texts else "again.default"
             by_itself = reason is Reason.EXCHANGE_INTERRUPTED
-            again = Action("post", self._say(key, values), _address(view, "again"), by_itself)
+            again = Action("post", self._say(key, values), attempt_path(view, "again"), by_itself)
         primary, secondary = again or leave, leave if again and leave.kind == "back" else None
-        hand_on = Action("link", self._say("waiting.hand_on", values), _address(view, "colleague"))
-        asked = name.startswith("ended") and reason in ASKED
+        hand_on = Action("link", self._say("waiting.hand_on", values), attempt_path(view, "colleague"))
+        asked = name.startswith("ended") and reason in SHOWN_BY_PROVIDERS
         if asked and reason is Reason.NEEDS_ADMIN and view.may_hand_on:
             primary, secondary, hand_on = hand_on, again, leave
         elif asked and reason is Reason.NEEDS_ADMIN:
@@ -271,39 +163,14 @@ class Screens:
             others=(hand_on,) if asked and view.may_hand_on and hand_on.kind in ("link", "back") else (),
             provider=shown(view.provider.name),
             lines=self._stopped(view, reason) if name.startswith("ended") else (),
-            support_code=_support_code(view.attempt),
+            support_code=support_code(view.attempt),
             outcome="ended",
-        )
-
-    def _told(self, view: WindowView, key: str, more: dict[str, str] | None = None) -> Screen:
-        plain = self._plain(key, self._leave(view), self._values(view) | (more or {}))
-        return Screen(
-            name=plain.name,
-            tone="attention",
-            title=plain.title,
-            words=plain.words,
-            next=plain.next,
-            primary=plain.primary,
-            provider=shown(view.provider.name),
-            support_code=_support_code(view.attempt),
-            outcome="ended",
-        )
-
-    def _plain(self, key: str, primary: Action | None = None, values: dict[str, str] | None = None) -> Screen:
-        values = {"host": self._host.name} | (values or {})
-        return Screen(
-            name=key.replace(".", " "),
-            tone="attention",
-            title=self._say(f"{key}.title", values),
-            words=(self._say(f"{key}.words", values),),
-            next=self._say(f"{key}.next", values),
-            primary=primary or self._leave(None),
         )
 
     # What stands on them.
 
     def _facts(self, view: WindowView, values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        company = _name(view) if view.account else self._say("start.company_first", values)
+        company = account_name(view) if view.account else self._say("start.company_first", values)
         rows = [("company", company), ("connection", view.connector_name), ("workspace", view.tenant)]
         if view.person_name:
             rows.append(("asked_by", f"{view.person_name} · {self._host.name}"))
@@ -327,35 +194,6 @@ class Screens:
 
     def _line(self, view: WindowView, key: str, status: LineStatus) -> Line:
         return Line(self._say(f"steps.{key}.{status}", self._values(view)), status)
-
-    def _leave(self, view: WindowView | None) -> Action:
-        back = view.return_url if view is not None and view.return_url in self._host.return_urls else self._host.origin
-        if back is not None:
-            return Action("back", self._say("back", {"host": self._host.name}), back)
-        return Action("close", self._texts.say("close"))
-
-    def _values(self, view: WindowView) -> dict[str, str]:
-        provider = self._provider(view)
-        known = {
-            "host": self._host.name,
-            "provider": provider.name,
-            "company": provider.account,
-            "Company": provider.account[:1].upper() + provider.account[1:],
-            "admin": provider.admin,
-            "connector": view.connector_name,
-        }
-        account = _name(view) or self._say("unknown.account", known)
-        return known | {
-            "account": account,
-            "expected": (view.expected.name if view.expected else "") or account,
-            "seen": (view.seen.name if view.seen else "") or self._say("unknown.seen", known),
-        }
-
-    def _provider(self, view: WindowView) -> ProviderWords:
-        return view.provider.spoken(self._texts.language)
-
-    def _say(self, key: str, values: Mapping[str, str]) -> str:
-        return self._texts.say(key, **values)
 
 
 _ORDER = tuple(Step)
@@ -391,17 +229,3 @@ def _lasts(view: WindowView, now: datetime) -> bool:
 
 def _reached(view: WindowView, step: Step) -> bool:
     return _ORDER.index(step) <= _ORDER.index(view.step)
-
-
-def _name(view: WindowView) -> str:
-    return view.account.name or view.connector_name if view.account else ""
-
-
-def _address(view: WindowView, what: str) -> str:
-    return f"/connect/attempts/{view.attempt}/{what}"
-
-
-def _support_code(attempt: AttemptId) -> str:
-    """The first eight digits of the attempt's id: enough for support to find it, and easy to read out."""
-    digits = attempt.hex[:8].upper()
-    return f"{digits[:4]}-{digits[4:]}"

@@ -157,6 +157,8 @@ _ADDRESSES = [
     "/oauth/disconnected/{}",
     "/help/reasons/{}",
     "/help/problems/{}",
+    "/help/{}",
+    "/help?ask={}",
     "/oauth/callback/{}",
     "/oauth/callback/{}?state=a&code=b",
     "/schemas/{}",

@@ -169,5 +169,5 @@ async def test_both_lists_use_their_indexes(connection: asyncpg.Connection) -> N
     used = str(await host.explain("t1", "", None, None, datetime.now(UTC) + 30 * DAY, 101))
     assert "connector_tenant" in used and "Seq Scan" not in used, used
     operator = await connection.prepare(reads.ENDINGS)
-    used = str(await operator.explain(7 * DAY, 1001))
+    used = str(await operator.explain(7 * DAY, 1001, None))
     assert "credential_ends" in used, used

@@ -249,6 +249,7 @@ async def test_s10_mail_scanners_and_previews_may_open_everything(service: Runni
             f"/connect/attempts/{attempt}",
             f"/connect/attempts/{attempt}/status",
             "/help/reasons/cancelled",
+            "/help?ask=link",
         ):
             for method in ("GET", "HEAD"):
                 await service.browser().ask(method, path)

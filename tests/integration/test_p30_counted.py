@@ -12,7 +12,7 @@ from schemas.ids import TenantId
 from schemas.lifecycle import ActorKind, State, Step
 from service.insight import fleet, funnel
 from service.insight.counting import Counter
-from service.insight.fleet import BeforeTheLog
+from service.insight.travel import BeforeTheLog
 from service.store.pool import Pool
 from tests.fleets import TENANTS, Herd, Recount, engine_on, logged, recounted
 
@@ -139,7 +139,8 @@ async def test_p30_the_fleet_stood_as_it_did_across_hours_and_months(database: s
         async with pool.acquire() as connection:
             await connection.executemany(
                 "update transition set at = $3,"
-                " record = jsonb_set(record::jsonb, '{at}', to_jsonb($3::timestamptz))::text where connector = $1 and version = $2",
+                " record = jsonb_set(record::jsonb, '{at}', to_jsonb($3::timestamptz))::text"
+                " where connector = $1 and version = $2",
                 [(row["connector"], row["version"], begin + step * n) for n, row in enumerate(rows)],
             )
         records = await logged(pool)

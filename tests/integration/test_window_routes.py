@@ -1,13 +1,12 @@
 """The window's routes over HTTP: cookies, forms, headers, and what a stranger gets. The flow is an in-memory one."""
 
 import asyncio
-import html
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 from uuid import UUID, uuid4
 
 import aiohttp
@@ -18,7 +17,6 @@ from aiohttp.test_utils import TestClient
 
 from schemas.ids import AttemptId
 from schemas.lifecycle import State, Step
-from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
@@ -35,7 +33,7 @@ HOST_ORIGIN = "https://app.drivewell.example"
 RETURN_URL = f"{HOST_ORIGIN}/connections"
 AUTHORIZE = "https://provider.example/authorize"
 HANDOFF = "h-" + "a" * 41
-WINDOW, FORM = "__Host-regrant-window", "__Host-regrant-form"
+WINDOW, FORM, LANGUAGE = "__Host-regrant-window", "__Host-regrant-form", "__Host-regrant-language"
 NOW = datetime.now(UTC)
 
 VIEW = WindowView(
@@ -309,7 +307,7 @@ async def test_s10_a_get_changes_nothing(person: Person, flow: MemoryFlow) -> No
     assert flow.handoff is not None
 
     await person.begin()
-    for path in (ATTEMPT_PAGE, STATUS, f"/connect/{HANDOFF}", "/help/reasons/cancelled"):
+    for path in (ATTEMPT_PAGE, STATUS, f"/connect/{HANDOFF}"):
         await person.get(path)
     assert flow.changes == ["begin"]
 
@@ -499,8 +497,6 @@ async def test_a_sign_in_that_is_being_checked_can_be_looked_at(person: Person, 
         ATTEMPT_PAGE,
         "/connect/unknown",
         "/oauth/callback/quickbooks-online",
-        "/help/reasons/wrong_account",
-        "/help/reasons/nonsense",
         "/connect/attempts/x/y/z",
     ],
 )
@@ -767,8 +763,54 @@ async def test_the_back_button_to_a_spent_link_leads_its_own_browser_back_to_its
     assert (back.status, back.headers["Location"]) == (303, f"/connect/attempts/{flow.view_.attempt}")
 
 
-@pytest.mark.parametrize("code", ProblemCode)
-async def test_every_problems_type_leads_to_a_page(person: Person, code: ProblemCode) -> None:
-    page = await person.get(f"/help/problems/{code}")
-    assert page.status == 200
-    assert code.entry.action in html.unescape(await page.text())
+# The language.
+
+
+async def test_a_browser_gets_the_language_that_it_prefers(person: Person) -> None:
+    page = await person.get(f"/connect/{HANDOFF}", **{"Accept-Language": "nl, ar-EG;q=0.9, en;q=0.5"})
+
+    assert '<html lang="ar" dir="rtl">' in await page.text()
+    assert page.headers["Content-Language"] == "ar"
+    assert page.headers["Vary"] == "Accept-Language, Cookie"
+    assert LANGUAGE not in page.cookies
+
+
+async def test_a_language_that_was_chosen_is_kept_for_the_visit(person: Person, flow: MemoryFlow) -> None:
+    german = {"Accept-Language": "de"}
+    chosen = await person.get(f"/connect/{HANDOFF}?lang=ja", **german)
+    assert chosen.headers["Content-Language"] == "ja"
+    cookie = chosen.cookies[LANGUAGE]
+    assert (cookie.value, cookie["max-age"], cookie["samesite"]) == ("ja", "", "Lax")
+
+    await person.begin()
+    await person.come_back()
+
+    assert (await person.get(ATTEMPT_PAGE, **german)).headers["Content-Language"] == "ja"
+    told = await person.get(STATUS, **german)
+    assert told.headers["Content-Language"] == "ja" and "確認" in (await told.json())["html"]
+    assert (await person.get("/connect/nothing", **german)).headers["Content-Language"] == "ja"
+    assert (await person.get(f"{ATTEMPT_PAGE}?lang=fr")).headers["Content-Language"] == "fr"
+    assert (await person.get(ATTEMPT_PAGE, **german)).headers["Content-Language"] == "fr"
+
+
+@pytest.mark.parametrize(
+    "asked", ["nl", "xx", "", "../en", "de\r\nSet-Cookie: a=b", "en%00", "%F0%9F%A6%86", "d" * 5000]
+)
+async def test_s22_a_language_that_there_isn_t_changes_nothing(person: Person, asked: str) -> None:
+    page = await person.get(f"/connect/{HANDOFF}?lang={quote(asked)}", **{"Accept-Language": "es"})
+
+    assert page.headers["Content-Language"] == "es"
+    assert LANGUAGE not in page.cookies
+
+
+async def test_s22_a_cookie_that_somebody_forged_is_no_language(person: Person) -> None:
+    person.cookies[LANGUAGE] = "zz<script>"
+
+    assert (await person.get(f"/connect/{HANDOFF}")).headers["Content-Language"] == "en"
+
+
+async def test_s24_strangers_get_one_answer_in_each_language(person: Person) -> None:
+    paths = (f"/connect/{'x' * 43}", f"/connect/attempts/{uuid4()}", "/oauth/callback/nobody?state=s&code=c")
+    for language in ("ar", "de", "fr"):
+        answers = [await person.get(path, **{"Accept-Language": language}) for path in paths]
+        assert len({await answer.text() for answer in answers}) == 1

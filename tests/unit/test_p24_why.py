@@ -137,6 +137,31 @@ def test_p24_nobody_came() -> None:
     )
 
 
+def test_p24_what_the_person_told_afterwards_is_told_and_changes_what_is_next() -> None:
+    life = failed_again().opens()
+    attempt = life.connector.attempt
+    assert attempt is not None
+    unexplained = life.waits().why()
+    life.later(minutes=3).does(
+        inputs.Explained(connector=life.connector.id, attempt=attempt, reason=Reason.NEEDS_ADMIN), OLIVIA
+    )
+    told = life.why()
+    assert (
+        "On 24 December 2026 at 10:09 UTC the person told what QuickBooks had shown: the person who signed in is not "
+        "an Organization Admin of Acme Inc."
+    ) in told.paragraph
+    assert told.from_the_log == unexplained.paragraph
+    assert told.next.endswith("; it has to be somebody who is an Organization Admin there today.")
+
+
+def test_p24_who_hands_the_attempt_on_is_told() -> None:
+    life = failed_again().opens()
+    attempt = life.connector.attempt
+    assert attempt is not None
+    life.later(minutes=3).does(inputs.HandedOn(connector=life.connector.id, attempt=attempt), OLIVIA)
+    assert "On 24 December 2026 at 09:39 UTC the person handed the attempt on" in life.why().paragraph
+
+
 def test_p24_the_provider_is_down_while_it_is_asked() -> None:
     life = failed_again().opens().later(minutes=4).comes_back().cannot_ask().later(seconds=4).cannot_ask()
     told = life.why()
@@ -279,6 +304,10 @@ def _inputs(life: Life) -> st.SearchStrategy[Any]:
         st.just(inputs.GrantReceived(**of)),
         st.just(inputs.GrantRefused(**of, reason=Reason.ACCESS_DENIED)),
         st.just(inputs.Cancelled(**of)),
+        st.just(inputs.HandedOn(**of)),
+        _REASONS.map(
+            lambda reason: inputs.Explained(**at, attempt=c.last_attempt or new, reason=reason)  # type: ignore[arg-type]
+        ),
         st.sampled_from([ACME, OTHER]).map(lambda account: inputs.Verified(**of, account=account)),
         _REASONS.map(lambda reason: inputs.Rejected(**of, reason=reason, step=Step.EXCHANGED, seen=OTHER)),
         st.just(inputs.ProviderUnavailable(**of, reason=Reason.PROVIDER_UNAVAILABLE)),
@@ -293,7 +322,7 @@ def _inputs(life: Life) -> st.SearchStrategy[Any]:
     )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(lives())
 def test_p24_any_life_is_told_truly_and_as_kafka_tells_it(life: Life) -> None:
     told = life.why()

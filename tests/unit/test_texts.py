@@ -22,6 +22,8 @@ def all_texts(language: Language) -> dict[str, str]:
     for reason in Reason:
         said = texts(language).reason_unfilled(reason)
         found |= {f"reasons.{reason}.{part}": getattr(said, part) for part in ("title", "words", "next")}
+        then = dict(zip(("second", "third"), said.then, strict=False))
+        found |= {f"afterwards.{reason}.{part}": text for part, text in {"takes": said.takes, **then}.items()}
     return found
 
 
@@ -45,8 +47,9 @@ def test_every_language_has_the_same_texts(language: Language) -> None:
 
 @every_language
 def test_english_words_of_reasons_stand_in_the_catalogue_and_all_others_in_their_file(language: Language) -> None:
-    told = {key.split(".")[1] for key in texts(language).unfilled if key.startswith("reasons.")}
-    assert told == (set() if language == ENGLISH else {reason.value for reason in Reason})
+    for section in ("reasons.", "afterwards."):
+        told = {key.split(".")[1] for key in texts(language).unfilled if key.startswith(section)}
+        assert told == (set() if language == ENGLISH else {reason.value for reason in Reason})
 
 
 @every_other_language
@@ -82,14 +85,17 @@ def test_arabic_alone_is_written_from_right_to_left(language: Language) -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_whole_in_general_words(language: Language, reason: Reason) -> None:
     said = texts(language).reason_in_general(reason)
-    for text in (said.title, said.words, said.next):
+    for text in (said.title, said.words, said.takes, *said.steps):
         assert text and not re.search(r"[{}]", text)
         assert text[0].upper() == text[0]
 
 
 def test_german_speaks_of_the_provider_in_the_case_that_the_sentence_needs() -> None:
     said = texts(Language("de"))
-    assert "bei QuickBooks" in said.reason(Reason.NEVER_CONNECTED, provider="QuickBooks", admin="Admin").words
+    assert (
+        "bei QuickBooks"
+        in said.reason(Reason.NEVER_CONNECTED, provider="QuickBooks", admin="Admin", account="Acme").words
+    )
     assert "beim Anbieter" in said.reason_in_general(Reason.NEVER_CONNECTED).words
 
 
@@ -97,7 +103,7 @@ def test_german_speaks_of_the_provider_in_the_case_that_the_sentence_needs() -> 
 def test_what_the_api_leaves_open_are_the_names_that_it_documents(language: Language) -> None:
     for reason in Reason:
         said = texts(language).reason_unfilled(reason)
-        named = set(re.findall(r"{(\w+)}", f"{said.title}{said.words}{said.next}"))
+        named = set(re.findall(r"{(\w+)}", f"{said.title}{said.words}{said.takes}{said.steps}"))
         assert named <= set(GENERAL) - {"at_provider"}
 
 

@@ -39,15 +39,6 @@ def test_every_screen_is_whole_in_every_language(language: Language) -> None:
 
 
 @every_language
-def test_every_help_page_is_whole_in_every_language(language: Language) -> None:
-    pages = pages_in(language)
-    for reason in Reason:
-        prose = prose_of(pages.help(reason).text or "")
-        assert not re.search(r"[{}]|None", prose), reason
-        assert bool(_ENGLISH.search(prose)) == (language == ENGLISH), reason
-
-
-@every_language
 def test_a_page_offers_the_languages_by_their_own_names(language: Language) -> None:
     html = pages_in(language).page(screens_in(language).start(VIEW), FORM).text or ""
     for other in LANGUAGES:

@@ -16,8 +16,10 @@ from typing import Any
 import aiohttp
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from schemas.lifecycle import Step
 from service.demo.client import Refused, Regrant
 from service.demo.host.board import Board, Update, updates
 from service.demo.host.controls import CONTROLS, Controls
@@ -31,12 +33,16 @@ HEARTBEAT_S = 15
 
 _ROOM = files("service.demo.host")
 _ASSETS = {"host.css": "text/css", "host.js": "text/javascript", "icon.svg": "image/svg+xml"}
-_SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+
+
+def _security(regrant: str) -> dict[str, str]:
+    """The headers of every page: nothing from anywhere but here, save regrant's one script."""
+    return {
+        "Content-Security-Policy": f"default-src 'none'; style-src 'self'; script-src 'self' {regrant}; "
+        "img-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 @dataclass(slots=True)
@@ -78,7 +84,7 @@ class HostApp:
             await runner.cleanup()
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[_guarded])
+        app = web.Application(middlewares=[_guarded(_security(self.regrant.url))])
         add = app.router
         add.add_get("/", self.home)
         add.add_get("/connections", self.page)
@@ -101,6 +107,7 @@ class HostApp:
     async def page(self, request: web.Request) -> web.Response:
         html = self._render(
             "connections.html",
+            regrant=self.regrant.url,
             rows=self._rows(),
             notices=self.board.notices,
             person=PERSON,
@@ -158,11 +165,11 @@ class HostApp:
         return _json({"attempt_id": answer.body["attempt_id"], "url": url}, 201)
 
     async def cancel_attempt(self, request: web.Request) -> web.Response:
-        """The window was closed: gives the attempt up, unless it has ended or is being checked."""
+        """The window was closed: gives the attempt up, where nobody can be in the middle of it."""
         self._must_be_signed_in(request)
         path = f"/v1/attempts/{request.match_info['attempt']}"
         attempt = await self.regrant.call("GET", path)
-        if attempt.is_good and attempt.body["status"] == "open":
+        if attempt.is_good and attempt.body["status"] == "open" and attempt.body["step"] != Step.PROVIDER_PAGE:
             await self.regrant.call("POST", f"{path}/cancel")
         return web.Response(status=204)
 
@@ -219,17 +226,22 @@ class HostApp:
             raise web.HTTPForbidden(text="Nobody is signed in at Drivewell in this browser.")
 
 
-@web.middleware
-async def _guarded(request: web.Request, handler: Any) -> web.StreamResponse:  # Any: aiohttp's handler
-    if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        raise web.HTTPForbidden(text="This isn't a click on a page of Drivewell.")
-    try:
-        response: web.StreamResponse = await handler(request)
-    except (aiohttp.ClientError, TimeoutError, Refused) as error:
-        return _json({"detail": f"regrant or the provider didn't answer as expected: {type(error).__name__}"}, 502)
-    if not response.prepared:
-        response.headers.update(_SECURITY)
-    return response
+def _guarded(security: dict[str, str]) -> Middleware:
+    """Every answer has the headers, no other site's page presses a button here, and trouble is told."""
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            raise web.HTTPForbidden(text="This isn't a click on a page of Drivewell.")
+        try:
+            response = await handler(request)
+        except (aiohttp.ClientError, TimeoutError, Refused) as error:
+            return _json({"detail": f"regrant or the provider didn't answer as expected: {type(error).__name__}"}, 502)
+        if not response.prepared:
+            response.headers.update(security)
+        return response
+
+    return guarded
 
 
 async def asset(request: web.Request) -> web.Response:

@@ -1,11 +1,11 @@
-// Drivewell's only script: live rows, and the connect window as a pop-up. Without it the menu's forms lead on by themselves.
+// Drivewell's only script of its own: live rows, and what to do with what regrant's element tells. Without either the
+// menu's forms lead on by themselves.
 "use strict";
 (() => {
   const rows = document.getElementById("rows");
   const empty = document.getElementById("empty");
   const notices = document.getElementById("notices");
   const said = document.getElementById("said");
-  const CLOSED_EVERY_MS = 400;
 
   // Live updates.
 
@@ -23,6 +23,9 @@
       const menu = old.querySelector("summary");
       const focused = document.activeElement === menu;
       row.querySelector("details").open = old.querySelector("details").open;
+      // The element stays the same one: it may have a window open, and hears of it.
+      const element = old.querySelector("regrant-connect");
+      if (element) row.querySelector("regrant-connect")?.replaceWith(element);
       row.classList.add("changed");
       old.replaceWith(row);
       if (focused) row.querySelector("summary").focus();
@@ -38,38 +41,19 @@
     empty.hidden = rows.children.length > 0;
   });
 
-  // The connect window.
+  // The connect window, by regrant's element; what it tells.
 
-  async function connect(form) {
-    const left = window.screenX + (window.outerWidth - 560) / 2;
-    // Opened by the click itself, else a blocker takes it; the address comes a moment later.
-    const popup = window.open("", "regrant", `popup,width=560,height=760,left=${left},top=${window.screenY + 60}`);
-    let answer;
-    try {
-      answer = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" } });
-    } catch {
-      popup?.close();
-      return say("Drivewell can't be reached at the moment.");
-    }
-    const told = await answer.json();
-    if (!answer.ok) {
-      popup?.close();
-      return say(told.detail);
-    }
-    if (!popup) return window.location.assign(told.url); // blocked: the whole page goes, and comes back
-    popup.location.replace(told.url);
-    popup.focus();
-    watch(popup, told.attempt_id);
-  }
+  document.addEventListener("regrant:opened", (event) => event.target.closest("details")?.removeAttribute("open"));
+  document.addEventListener("regrant:failed", (event) => {
+    if (event.detail.why === "handoff") say(event.detail.message);
+  });
 
-  // Whether the window came to an end is the backend's to know: a closed one is only told.
-  function watch(popup, attempt) {
-    const timer = setInterval(() => {
-      if (!popup.closed) return;
-      clearInterval(timer);
-      fetch(`/attempts/${attempt}/cancel`, { method: "POST", keepalive: true });
-    }, CLOSED_EVERY_MS);
-  }
+  // Closed before the end: given up, unless the person may still be at the provider's pages. The attempt's deadline
+  // sees to that; and the list follows the attempt by the backend's own events, whatever becomes of the window.
+  document.addEventListener("regrant:closed", ({ detail }) => {
+    if (!detail.certain || detail.outcome) return;
+    fetch(`/attempts/${detail.attempt_id}/cancel`, { method: "POST", keepalive: true });
+  });
 
   function say(text) { said.textContent = text; }
 
@@ -90,7 +74,6 @@
     event.preventDefault();
     const button = event.submitter || form.querySelector("button");
     form.closest("details")?.removeAttribute("open");
-    if ("connect" in form.dataset) return connect(form);
     if ("sync" in form.dataset) {
       const { invoices } = await post(form.action, button);
       return say(invoices === null ? "The sync failed: the list says why." : `Synced: ${invoices ?? 0} invoices.`);

@@ -1,0 +1,42 @@
+"""What providers answered: from the tally where transitions hold it, from the notes where it passed by itself."""
+
+import asyncpg
+
+from schemas.ids import ProviderId, TenantId
+from service.store.fleet import Stretch
+from service.store.pool import Connection
+
+# Whole hours from the tally. Its edges, from the log as far as that is counted (index transition_at), and the notes
+# (index note_at) are read as they are.
+ERRORS = """
+select provider, place, status, code, reason, sum(times)::bigint as number, min(first_at) as first_at,
+    max(last_at) as last_at,
+    (array_agg(request_id order by last_at desc) filter (where request_id <> ''))[1] as request_id
+from (
+    select provider, place, nullif(status, 0) as status, nullif(code, '') as code, nullif(reason, '') as reason, times,
+        first_at, last_at, request_id
+    from tally_error where hour >= $1 and hour < $2 and ($9::text is null or tenant_id = $9)
+    union all
+    select c.provider, e.evidence ->> 'at', nullif((e.evidence ->> 'status')::int, 0),
+        nullif(e.evidence ->> 'code', ''), e.reason, 1, e.at, e.at, e.evidence ->> 'request_id'
+    from (
+        select t.connector, t.at, t.reason, t.record::json -> 'evidence' as evidence
+        from transition t join tally on tally.shard = t.shard
+        where (t.at >= $3 and t.at < $4 or t.at >= $5 and t.at < $6) and t.seq <= tally.seq
+        union all
+        select n.connector, n.at, n.reason, n.evidence from note n
+        where n.at >= $7 and n.at < $8 and n.evidence is not null
+    ) e
+    join connector c on c.id = e.connector
+    where json_typeof(e.evidence) = 'object' and ($9::text is null or c.tenant_id = $9)
+) part
+where ($10::text is null or provider = $10)
+group by provider, place, status, code, reason order by number desc, provider, place, status, code, reason
+"""
+
+
+async def errors(
+    connection: Connection, within: Stretch, provider: ProviderId | None, tenant: TenantId | None
+) -> list[asyncpg.Record]:
+    """How often each kind of answer came, the most frequent first."""
+    return await connection.fetch(ERRORS, *within.cut(), within.since, within.until, tenant, provider)

@@ -1,0 +1,98 @@
+"""Connectors in lists over all tenants, as they stand and as they stood. Pages are in the order of ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.ids import ConnectorId, ProviderId, TenantId
+from service.store.pool import Connection
+from service.store.rows import connector_of
+from statemachine.connector import Connector
+
+_CHOSEN = """
+    and ($2::text[] is null or state::text = any($2)) and ($3::text is null or provider = $3)
+    and ($4::text[] is null or reason = any($4))
+    and ($5::text[] is null or state <> 'failed' or coalesce(reason, '') = any($5))
+    and ($6::text is null or position($6 in lower(concat_ws(' ', connector_id, name, account_id, account_name))) > 0)
+order by connector_id limit $7
+"""
+# Of all tenants, in the order of the unique index on ids.
+CONNECTORS = f"select * from connector where connector_id > $1 and state <> 'deleted' {_CHOSEN}"  # noqa: S608
+# Of all tenants, where something is the matter: index connector_not_healthy.
+NOT_HEALTHY = f"""
+select * from connector where connector_id > $1 and state not in ('healthy', 'deleted') {_CHOSEN}
+"""  # noqa: S608 - as all three, built from this module's own constants
+# Of one tenant: index connector_tenant.
+OF_TENANT = f"""
+select * from connector where connector_id > $1 and state <> 'deleted' and tenant_id = $8 {_CHOSEN}
+"""  # noqa: S608
+
+# The next connectors, whatever became of them.
+IDS = "select id, connector_id from connector where connector_id > $1 order by connector_id limit $2"
+IDS_OF_TENANT = """
+select id, connector_id from connector where connector_id > $1 and tenant_id = $3 order by connector_id limit $2
+"""
+# How these connectors stood: the last transition of each up to then. Index transition_connector.
+STOOD = """
+select t.record from unnest($1::bigint[]) as wanted (id)
+cross join lateral (
+    select to_state, record from transition t
+    where t.connector = wanted.id and t.at <= $2 order by t.version desc limit 1
+) t
+where t.to_state <> 'deleted' and ($3::text[] is null or t.to_state::text = any($3))
+"""
+# One connector of a tenant, likewise.
+ONE_STOOD = """
+select t.to_state, t.record from connector c join transition t on t.connector = c.id
+where c.connector_id = $1 and c.tenant_id = $2 and t.at <= $3 order by t.version desc limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which connectors are wanted; `None`: whatever it is."""
+
+    tenant: TenantId | None = None
+    states: Sequence[str] | None = None
+    provider: ProviderId | None = None
+    reasons: Sequence[str] | None = None
+    failed_for: Sequence[str] | None = None
+    """The reasons of those that are failed; the empty one is none."""
+    text: str | None = None
+    """In lower case."""
+
+    @property
+    def is_about_few(self) -> bool:
+        return self.states is not None and "healthy" not in self.states
+
+
+async def connectors(connection: Connection, chosen: Chosen, after: str, limit: int) -> tuple[list[Connector], bool]:
+    """A page of connectors after an id, and whether there are more."""
+    given = (after, chosen.states, chosen.provider, chosen.reasons, chosen.failed_for, chosen.text, limit + 1)
+    if chosen.tenant is not None:
+        rows = await connection.fetch(OF_TENANT, *given, chosen.tenant)
+    else:
+        rows = await connection.fetch(NOT_HEALTHY if chosen.is_about_few else CONNECTORS, *given)
+    return [connector_of(row) for row in rows[:limit]], len(rows) > limit
+
+
+async def next_ids(
+    connection: Connection, tenant: TenantId | None, after: str, limit: int
+) -> list[tuple[int, ConnectorId]]:
+    """The internal keys and ids of the next connectors, deleted ones too."""
+    if tenant is None:
+        rows = await connection.fetch(IDS, after, limit)
+    else:
+        rows = await connection.fetch(IDS_OF_TENANT, after, limit, tenant)
+    return [(row["id"], ConnectorId(row["connector_id"])) for row in rows]
+
+
+async def stood(connection: Connection, pks: Sequence[int], then: datetime, states: Sequence[str] | None) -> list[str]:
+    """The records that made these connectors what they were at an instant; of those only that were in these states."""
+    return [row["record"] for row in await connection.fetch(STOOD, pks, then, states)]
+
+
+async def one_stood(connection: Connection, id_: ConnectorId, tenant: TenantId, then: datetime) -> str | None:
+    """The record that made a tenant's connector what it was at an instant; `None` where it wasn't there."""
+    row = await connection.fetchrow(ONE_STOOD, id_, tenant, then)
+    return row["record"] if row is not None and row["to_state"] != "deleted" else None

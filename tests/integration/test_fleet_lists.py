@@ -1,0 +1,210 @@
+"""Connectors of all tenants in lists, now and as they stood; what took how long, and which errors came."""
+
+import random
+from collections import Counter as Tally
+from datetime import UTC, datetime, timedelta
+from statistics import mean, median
+from typing import Any
+
+import pytest
+
+from schemas.acting import WhoActs, who_acts
+from schemas.ids import ConnectorId, TenantId
+from schemas.lifecycle import State
+from schemas.reasons import Origin, Reason
+from service.insight import errors, listing, times, travel
+from service.insight.counting import Counter
+from service.insight.listing import Wanted
+from service.insight.travel import BeforeTheLog
+from service.store import listing as store
+from service.store.pool import Pool
+from statemachine.connector import Connector
+from tests.fleets import Herd, engine_on, logged, recounted
+
+DAY = timedelta(days=1)
+WANTED = [
+    Wanted(None),
+    Wanted(TenantId("acme")),
+    Wanted(None, state=State.HEALTHY),
+    Wanted(None, state=State.FAILED),
+    Wanted(TenantId("bikes"), state=State.FAILED),
+    Wanted(None, reason=Reason.TOKEN_REFUSED),
+    Wanted(None, origin=Origin.HOST),
+    Wanted(None, acts=WhoActs.OWNER),
+    Wanted(None, acts=WhoActs.OPERATOR),
+    Wanted(None, acts=WhoActs.REGRANT),
+    Wanted(None, acts=WhoActs.NOBODY),
+    Wanted(None, state=State.FAILED, acts=WhoActs.OPERATOR),
+    Wanted(None, provider="xero"),  # type: ignore[arg-type]
+    Wanted(None, text="OOKS 1"),
+]
+
+
+def fits(wanted: Wanted, c: dict[str, Any]) -> bool:
+    """Whether a connector's snapshot is one that is wanted, said plainly."""
+    reason, state = Reason(c["reason"]) if c["reason"] else None, State(c["state"])
+    return (
+        state is not State.DELETED
+        and wanted.tenant in (None, c["tenant_id"])
+        and wanted.state in (None, state)
+        and wanted.provider in (None, c["provider"])
+        and wanted.reason in (None, reason)
+        and (wanted.origin is None or (reason is not None and reason.origin is wanted.origin))
+        and (wanted.acts is None or who_acts(state, reason if state is State.FAILED else None) is wanted.acts)
+        and (wanted.text is None or wanted.text.lower() in f"{c['connector_id']} {c['name']}".lower())
+    )
+
+
+def newest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each connector's snapshot after the last of these records, in the order of ids."""
+    last: dict[str, dict[str, Any]] = {}
+    for r in sorted(records, key=lambda r: r["version"]):
+        last[r["connector_id"]] = r["connector"]
+    return [last[id_] for id_ in sorted(last)]
+
+
+async def walked(pool: Pool, wanted: Wanted, then: datetime | None, limit: int = 4) -> list[Connector]:
+    """All pages, one after the other."""
+    found: list[Connector] = []
+    after: str | None = ""
+    while after is not None:
+        if then is None:
+            async with pool.acquire() as connection:
+                page = await listing.page(connection, wanted, after, limit)
+        else:
+            page = await listing.page_then(pool, wanted, then, after, limit)
+        assert len(page.connectors) <= limit
+        found, after = found + page.connectors, page.next
+    return found
+
+
+async def test_every_filter_finds_what_is_so_and_what_was_so(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.insight.listing.LOOKED_AT", 7)
+    async with engine_on(database) as (engine, pool):
+        herd = Herd(engine, pool, random.Random(21))
+        await herd.live(300)
+        then = await pool.fetchval("select clock_timestamp()")
+        await herd.live(200)
+        records = await logged(pool)
+        before = [r for r in records if datetime.fromisoformat(r["at"]) <= then]
+        for wanted in WANTED:
+            for moment, told in ((None, records), (then, before)):
+                expected = [c["connector_id"] for c in newest(told) if fits(wanted, c)]
+                assert [c.id for c in await walked(pool, wanted, moment)] == expected, (wanted, moment)
+
+
+async def test_a_connector_is_shown_as_it_stood_at_each_instant_of_its_log(database: str) -> None:
+    async with engine_on(database) as (engine, pool):
+        await Herd(engine, pool, random.Random(22)).live(150, connectors=10)
+        async with pool.acquire() as connection:
+            for r in await logged(pool):
+                id_, tenant = ConnectorId(r["connector_id"]), TenantId(r["tenant_id"])
+                at = datetime.fromisoformat(r["at"])
+                stood = await travel.stood(connection, id_, tenant, at)
+                if r["to"] == "deleted":
+                    assert stood is None
+                    continue
+                assert stood is not None and stood.version >= r["version"]  # two may be of one instant
+                assert await travel.stood(connection, id_, TenantId("nobody"), at) is None
+                if r["version"] == 1:
+                    assert await travel.stood(connection, id_, tenant, at - timedelta(seconds=5)) is None
+            with pytest.raises(BeforeTheLog):
+                await travel.stood(connection, id_, tenant, datetime.now(UTC) - 100 * DAY)
+
+
+async def test_p30_times_are_those_between_the_logs_instants(database: str) -> None:
+    async with engine_on(database) as (engine, pool):
+        await Herd(engine, pool, random.Random(23)).live(500)
+        records = await logged(pool)
+        now = datetime.now(UTC)
+        told = await times.times(pool, Counter(pool), None, None, now - DAY, now)
+        spans = timed(records)
+        assert told.providers[0].provider is None
+        for shown in told.providers:
+            mine = [s for s in spans if shown.provider in (None, s["provider"])]
+            assert shown.connected == len(mine) > 0
+            for part in ("whole", "owner", "host"):
+                took = [s[part] for s in mine]
+                span = getattr(shown, part)
+                assert span.mean_s == pytest.approx(mean(took), abs=0.002), part
+                assert span.median_s == pytest.approx(median(took), abs=0.002), part
+            checked = shown.regrant.mean_s + shown.provider_took.mean_s
+            assert checked == pytest.approx(mean(s["checked"] for s in mine), abs=0.003)
+            assert shown.share_without_support is not None and 0 < shown.share_without_support <= 1
+            assert shown.without_support == sum(s["alone"] for s in mine)
+
+
+def timed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How long each attempt took that ended with data flowing, counted from the records alone."""
+    spans: list[dict[str, Any]] = []
+    stories: dict[str, list[dict[str, Any]]] = {}
+    for r in sorted(records, key=lambda r: r["version"]):
+        stories.setdefault(r["connector_id"], []).append(r)
+    for story in stories.values():
+        began = opened = back = saved = None
+        trouble, tries, helped = None, 0, False
+        for r in story:
+            at, c = datetime.fromisoformat(r["at"]), r["connector"]
+            if r["trigger"] == "start_reauth":
+                since = datetime.fromisoformat(c["failed_since"]) if c["failed_since"] else None
+                this = since or ("generation", c["generation"])
+                tries, helped = (tries + 1, helped) if this == trouble else (1, False)
+                trouble, began, opened, back, saved = this, since or at, at, None, None
+            helped = helped or (opened is not None and r["actor"]["kind"] == "operator")
+            if r["from"] == "awaiting_auth" and r["to"] == "verifying":
+                back = at
+            if r["from"] == "verifying" and r["to"] == "syncing":
+                saved = at
+            if r["from"] == "syncing" and r["to"] == "healthy" and saved and back and began:
+                spans.append(
+                    {
+                        "provider": r["provider"],
+                        "whole": (at - began).total_seconds(),
+                        "owner": max((back - began).total_seconds(), 0),
+                        "checked": (saved - back).total_seconds(),
+                        "host": (at - saved).total_seconds(),
+                        "alone": tries <= 2 and not helped,
+                    }
+                )
+            if r["to"] in ("healthy", "failed", "disconnected", "deleted"):
+                opened = saved = None
+    return spans
+
+
+async def test_p30_errors_are_those_of_the_log_and_of_what_passed_by_itself(database: str) -> None:
+    async with engine_on(database) as (engine, pool):
+        await Herd(engine, pool, random.Random(24)).live(400)
+        found = recounted(await logged(pool)).errors
+        for row in await pool.fetch(
+            "select c.provider, n.evidence, n.reason from note n join connector c on c.id = n.connector"
+            " where n.evidence is not null"
+        ):
+            import orjson
+
+            e = orjson.loads(row["evidence"])
+            found[row["provider"], e["at"], e["status"], e["code"], row["reason"]] += 1
+        now = datetime.now(UTC)
+        for provider in (None, "xero"):
+            told = await errors.errors(pool, Counter(pool), None, provider, now - DAY, now)  # type: ignore[arg-type]
+            shown = Tally({(e.provider, e.at, e.status, e.code, e.reason): e.count for e in told.errors})
+            assert shown == {key: n for key, n in found.items() if provider in (None, key[0])}
+            assert all(e.request_id == "tid-1" and e.first_at <= e.last_at for e in told.errors)
+            assert [e.count for e in told.errors] == sorted((e.count for e in told.errors), reverse=True)
+
+
+async def test_lists_of_few_among_many_use_their_indexes(database: str) -> None:
+    async with engine_on(database) as (_, pool):
+        await pool.execute(
+            "insert into connector (connector_id, shard, tenant_id, provider, name, state, version, since)"
+            " select 'c' || n, 0, 't' || n % 40, 'xero', '',"
+            " (case when n % 500 = 0 then 'failed' else 'healthy' end)::connector_state, 1, now()"
+            " from generate_series(1, 50000) n"
+        )
+        await pool.execute("analyze connector")
+        async with pool.acquire() as connection:
+            few = await connection.prepare(store.NOT_HEALTHY)
+            used = str(await few.explain("", ["failed"], None, None, None, None, 101))
+            assert "connector_not_healthy" in used, used
+            one = await connection.prepare(store.OF_TENANT)
+            used = str(await one.explain("", None, None, None, None, None, 101, "t1"))
+            assert "connector_tenant" in used and "Seq Scan" not in used, used
