@@ -46,7 +46,7 @@ def test_no_two_states_lie_on_one_another_and_all_lie_in_the_picture() -> None:
         apart_x = abs(one.x - other.x) - (one.width + other.width) / 2
         apart_y = abs(one.y - other.y) - (one.height + other.height) / 2
         assert max(apart_x, apart_y) > 10
-    assert all(0 < box.left and box.left + box.width < picture.WIDTH and box.top > 0 for box in boxes)
+    assert all(box.left > 0 and box.left + box.width < picture.WIDTH and box.top > 0 for box in boxes)
 
 
 @pytest.mark.parametrize("arrow", picture.drawn(), ids=lambda arrow: arrow.id)
