@@ -34,3 +34,7 @@ class DeadLetterHeader(Described):
     PARTITION = "dlq-partition", "The partition that it came from."
     OFFSET = "dlq-offset", "Its offset there."
     FIRST_SEEN = "dlq-first-seen", "When regrant read it first."
+
+
+REPLAY_OF = "dlq-replay-of"
+"""The header of a record that was replayed: the dead letter that it was."""

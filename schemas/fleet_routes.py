@@ -1,7 +1,10 @@
 """The routes about many connectors at once: a part of the table in `schemas/routes.py`."""
 
 from schemas import api, fleet
+from schemas.problems import ProblemCode
 from schemas.route import Filter, Reach, Route, Scope, Tag
+
+_LETTER = "/v1/dead-letters/{letter_id}"
 
 FLEET_ROUTES: tuple[Route, ...] = (
     Route(
@@ -80,5 +83,60 @@ FLEET_ROUTES: tuple[Route, ...] = (
         fleet.Expiring,
         filters=(Filter.WITHIN,),
         reach=Reach.SPANNING,
+    ),
+    Route(
+        "list_letters",
+        "GET",
+        "/v1/dead-letters",
+        "List the records that couldn't be handled, newest first",
+        Tag.DEAD_LETTERS,
+        Scope.FLEET_READ,
+        fleet.Letters,
+        paged=True,
+        filters=(Filter.STATUS, Filter.TOPIC),
+        reach=Reach.FLEET,
+    ),
+    Route(
+        "get_letter",
+        "GET",
+        _LETTER,
+        "See what is wrong with a dead letter, in words, and what to do about it",
+        Tag.DEAD_LETTERS,
+        Scope.FLEET_READ,
+        fleet.LetterExplained,
+        reach=Reach.FLEET,
+    ),
+    Route(
+        "replay_letter",
+        "POST",
+        f"{_LETTER}/replay",
+        "Write a dead letter's record to its topic again",
+        Tag.DEAD_LETTERS,
+        Scope.FLEET_WRITE,
+        fleet.LetterExplained,
+        problems=(ProblemCode.LETTER_SETTLED,),
+        reach=Reach.FLEET,
+    ),
+    Route(
+        "drop_letter",
+        "POST",
+        f"{_LETTER}/drop",
+        "Decide that a dead letter isn't needed; it is kept",
+        Tag.DEAD_LETTERS,
+        Scope.FLEET_WRITE,
+        fleet.LetterExplained,
+        problems=(ProblemCode.LETTER_SETTLED,),
+        reach=Reach.FLEET,
+    ),
+    Route(
+        "follow_events",
+        "GET",
+        "/v1/events",
+        "Follow what happens, as server-sent events: each transition once it is stored",
+        Tag.FLEET,
+        Scope.FLEET_READ,
+        None,
+        reach=Reach.SPANNING,
+        is_stream=True,
     ),
 )

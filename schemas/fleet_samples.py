@@ -4,6 +4,22 @@ from typing import Any
 
 _SPAN = {"mean_s": 5400.0, "median_s": 1260.5}
 
+_LETTER = {
+    "letter_id": "3-1204",
+    "at": "2026-11-24T08:30:00Z",
+    "topic": "connectors.sync.events.v1",
+    "partition": 3,
+    "offset": 88120,
+    "connector_id": "acme.qbo-1",
+    "type": "sync.failed.v1",
+    "code": "schema",
+    "detail": "started_at: datetime_from_date_parsing",
+    "status": "waiting",
+    "decided_by": None,
+    "decided_at": None,
+    "replay_of": None,
+}
+
 FLEET_BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     "Fleet": {
         "sentence": "212 of 100,000 connectors need somebody: 180 an administrator of the customer, "
@@ -101,6 +117,14 @@ FLEET_BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
             }
         ],
         "more": False,
+    },
+    "Letters": {"letters": [_LETTER]},
+    "LetterExplained": _LETTER
+    | {
+        "fields": ["started_at"],
+        "words": "A field is missing or wrong; the detail names it. Started_at: datetime_from_date_parsing.",
+        "next": "Send a corrected record, and drop this one.",
+        "replay_helps": False,
     },
 }
 """Each body, by its model's name."""

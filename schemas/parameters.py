@@ -152,7 +152,7 @@ PARAMETERS: dict[str, JSON] = {
         "name": "Last-Event-ID",
         "in": "header",
         "description": "Opaque: the id of the last event that was read; the stream goes on behind it.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,4000}$"},
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,70000}$"},
     },
     "regrant_tenant": {
         "name": "Regrant-Tenant",

@@ -31,8 +31,10 @@ from service.http.console import Sessions, make_link, operator
 from service.http.context import LARGEST_BODY, Parts
 from service.http.health import Probes, add_documents
 from service.insight.counting import Counter
-from service.kafka.clients import make_admin, make_consumer, make_producer
+from service.insight.feed import Feed
+from service.kafka.clients import make_admin, make_consumer, make_plain_producer, make_producer
 from service.kafka.published import Publication
+from service.kafka.replays import Replayer, fault_of
 from service.kafka.topics import ensure_topics, partition_of
 from service.kafka.work import Worker
 from service.oauth.configured import configured_providers
@@ -218,6 +220,7 @@ async def serve(settings: Settings, role: Role) -> None:
                 background.append(tasks.create_task(fire_deadlines(service.engine), name="deadlines"))
                 background.append(tasks.create_task(service.rewrapper.run(), name="rewrap"))
                 background.append(tasks.create_task(_warn(service), name="expiry"))
+                background.append(tasks.create_task(replayer_of(service).run(), name="replays"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
             if role in ("all", "api"):
                 background.append(tasks.create_task(service.counter.run(), name="counting"))
@@ -288,6 +291,11 @@ def worker_of(service: Service, shards_changed: Callable[[], None]) -> Worker:
     )
 
 
+def replayer_of(service: Service) -> Replayer:
+    """What sends dead letters back that somebody wants read again."""
+    return Replayer(service.pool, partial(make_plain_producer, service.settings.kafka))
+
+
 async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.AppRunner:
     """Opens the port: probes for every role, the API and the window for those that serve them."""
     runner = runner_of(web_app(service, role, draining), DRAIN_S)
@@ -353,6 +361,8 @@ def parts_of(service: Service) -> Parts:
         service.pool,
         service.settings.http.public_url,
         service.counter,
+        partial(fault_of, prefix=service.settings.kafka.topic_prefix),
+        Feed(service.pool),
     )
 
 

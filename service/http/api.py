@@ -15,7 +15,7 @@ from aiohttp import web
 
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route
-from service.http import attempts, catalogues, connectors, console, fleet, stories, tokens
+from service.http import attempts, catalogues, connectors, console, events, fleet, letters, stories, tokens
 from service.http.auth import Authenticator, Caller
 from service.http.context import LARGEST_BODY, Call, Parts, Request, request_by_name, request_of
 from service.http.problems import ApiProblem, problem_of, problem_response, problems_middleware
@@ -24,7 +24,17 @@ from service.store import idempotency
 
 Operation: TypeAlias = Callable[[Call], Awaitable[web.Response | EventStream]]
 
-_MODULES: tuple[ModuleType, ...] = (connectors, stories, attempts, tokens, catalogues, fleet, console)
+_MODULES: tuple[ModuleType, ...] = (
+    connectors,
+    stories,
+    attempts,
+    tokens,
+    catalogues,
+    fleet,
+    letters,
+    events,
+    console,
+)
 _ANSWERS_SECRETS = frozenset({"get_token", "open_attempt", "create_handoff", "open_console"})
 """Their answers hold a token or a link that signs somebody in, so they aren't kept: a repeat is done again."""
 
@@ -98,6 +108,11 @@ def build_api(app: web.Application, parts: Parts, authenticator: Authenticator) 
     """Adds the API to an application; returns it for the pages of this process."""
     api = Api(parts)
     app.middlewares.append(problems_middleware(parts.public_url, ("/v1/",)))
+
+    async def end_streams(_: web.Application) -> None:
+        parts.feed.close()
+
+    app.on_shutdown.append(end_streams)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _handler(route, api, authenticator))
     return api

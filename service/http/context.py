@@ -21,6 +21,8 @@ from service.engine.submission import Actor, Receipt, Submission, Trace
 from service.http.auth import Caller
 from service.http.problems import ApiProblem, refused, trace_id, trace_of
 from service.insight.counting import Counter
+from service.insight.feed import Feed
+from service.insight.letters import FaultOf
 from service.oauth.description import Providers
 from service.oauth.flow import Flow
 from service.oauth.importing import Importer
@@ -49,6 +51,8 @@ class Parts:
     pool: Pool
     public_url: str
     counter: Counter
+    fault_of: FaultOf
+    feed: Feed
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,19 @@ def make_producer(kafka: Kafka, transactional_id: str) -> AIOKafkaProducer:
     )
 
 
+def make_plain_producer(kafka: Kafka) -> AIOKafkaProducer:
+    """A producer for a record now and then: idempotent, without a fence."""
+    return AIOKafkaProducer(
+        **_connection(kafka),
+        enable_idempotence=True,
+        acks="all",
+        max_batch_size=BATCH_BYTES,
+        max_request_size=LARGEST_REQUEST,
+        linger_ms=0,
+        request_timeout_ms=20_000,
+    )
+
+
 async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Stops a client; one whose broker is away would flush or leave its group for ever, and is left after a while."""
     try:
