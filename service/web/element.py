@@ -10,10 +10,10 @@ from importlib.resources import files
 import orjson
 from aiohttp import web
 
-from service.web.catalogue import Texts
+from service.texts.catalogue import Texts, texts
+from service.texts.language import LANGUAGES
 
 KEYS = ("connect", "opening", "open", "blocked", "here", "failed", "connected", "ended", "closed")
-_ROOM = files("service.web")
 _PLACE = b"const WORDS = {};"
 
 FRESH_S = 300
@@ -23,17 +23,16 @@ _YEAR_S = 31_536_000
 
 def _words() -> bytes:
     """The words that the element says, by language."""
-    languages = sorted(entry.name.removesuffix(".yaml") for entry in (_ROOM / "texts").iterdir())
-    return orjson.dumps({language: _words_in(Texts(language)) for language in languages})
+    return orjson.dumps({language: _words_in(texts(language)) for language in LANGUAGES})
 
 
-def _words_in(texts: Texts) -> dict[str, str]:
-    said = {key: texts.say(f"element.{key}") for key in KEYS}
-    return said | {key: texts.say(key) for key in ("language", "direction")}
+def _words_in(said: Texts) -> dict[str, str]:
+    words = {key: said.say(f"element.{key}") for key in KEYS}
+    return words | {"language": said.language, "direction": said.say("direction")}
 
 
 def _script() -> bytes:
-    source = (_ROOM / "assets" / "element.js").read_bytes()
+    source = (files("service.web") / "assets" / "element.js").read_bytes()
     assert source.count(_PLACE) == 1
     return source.replace(_PLACE, b"const WORDS = " + _words() + b";")
 

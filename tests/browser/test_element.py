@@ -250,9 +250,15 @@ async def test_a_link_that_leads_elsewhere_is_not_opened(platform: Platform, bro
         assert here.page.url == f"{platform.host.url}/embedding"
 
 
-async def test_the_words_are_the_pages_language_and_the_hosts_own_label_stands(
+async def test_element_and_window_speak_as_the_page_does_and_the_hosts_own_label_stands(
     platform: Platform, browser: Browser
 ) -> None:
+    async with host_page(platform, browser, f'src="/connections/{FAILING}/attempts" lang="ar-EG"') as here:
+        await expect(here.button).to_have_text("ربط")
+        assert await here.button.evaluate("button => getComputedStyle(button).direction") == "rtl"
+        async with here.page.expect_popup() as popup:
+            await here.button.click()
+        await expect((await popup.value).locator("html")).to_have_attribute("lang", "ar")
     async with host_page(platform, browser, 'label="Reconnect QuickBooks" handoff="x" lang="xx"') as here:
         await expect(here.button).to_have_text("Reconnect QuickBooks")
         await here.button.click()

@@ -120,6 +120,7 @@
         const { url, handoff, attempt_id } = typeof given === "string" ? { url: given } : given || {};
         const address = new URL(url || handoff?.url);
         if (address.origin !== HOME) throw new Error(`the link leads to ${address.origin} instead of ${HOME}`);
+        if (WORDS[this.#language]) address.searchParams.set("lang", this.#language); // the window speaks as the page does
         return { url: address.href, attempt_id };
       } catch (error) {
         this.#fail("handoff", error.message);
@@ -171,10 +172,12 @@
 
     // How it is shown.
 
-    get #words() {
-      const language = this.closest("[lang]")?.lang || document.documentElement.lang || navigator.language;
-      return WORDS[language.split("-")[0].toLowerCase()] || WORDS.en;
+    get #language() {
+      const tag = this.closest("[lang]")?.lang || document.documentElement.lang || navigator.language;
+      return tag.split("-")[0].toLowerCase();
     }
+
+    get #words() { return WORDS[this.#language] || WORDS.en; }
 
     #render() {
       const words = this.#words;

@@ -6,6 +6,7 @@
   const panel = document.querySelector("[data-panel]");
   const said = document.querySelector("[data-said]");
   const CONTINUED = "regrant-continued";
+  const LEADS_AWAY = /^\/connect\/[^/]+$|\/again$/; // to the provider
   const ANSWERS_WITHIN_MS = 5000;
   const SILENT_AT_MOST_MS = 25000;
   const [, attempt] = location.pathname.match(/^\/connect\/attempts\/([0-9a-f-]{36})$/) || [];
@@ -35,7 +36,7 @@
     const button = event.target.querySelector("button");
     if (button.getAttribute("aria-busy") === "true") event.preventDefault();
     button.setAttribute("aria-busy", "true");
-    if (!event.target.action.endsWith("/cancel")) tellHost({ step: "provider_page" });
+    if (LEADS_AWAY.test(new URL(event.target.action).pathname)) tellHost({ step: "provider_page" });
   }
 
   // Goes on by itself once a tab: a provider that interrupts every time must not make a circle.
