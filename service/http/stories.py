@@ -64,6 +64,7 @@ def shown(entry: Entry) -> api.HistoryEntry:
             "step": entry.step,
             "actor": Actor(kind=entry.actor.kind, id=entry.actor.id),
             "attempt_id": entry.attempt,
+            "correlation_id": entry.correlation,
             "expected_account": Account(id=entry.expected.id, name=entry.expected.name) if entry.expected else None,
             "seen_account": Account(id=entry.seen.id, name=entry.seen.name) if entry.seen else None,
             "evidence": Evidence.model_validate(
