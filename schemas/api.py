@@ -117,6 +117,7 @@ class HistoryEntry(Response):
     step: Step | None = None
     actor: Actor | None = None
     attempt_id: UUID | None = None
+    correlation_id: str | None = Field(default=None, description="The trace id of the request that it came from.")
     expected_account: Account | None = None
     seen_account: Account | None = None
     evidence: Evidence | None = None

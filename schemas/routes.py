@@ -96,6 +96,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.CONNECTORS_READ,
         api.History,
         paged=True,
+        filters=(Filter.AS_OF,),
     ),
     Route(
         "get_why",

@@ -80,6 +80,7 @@ class Herd:
     pool: Pool
     random: random.Random
     known: dict[ConnectorId, Connector] = field(default_factory=dict)
+    providers: tuple[str, ...] = PROVIDERS
 
     async def live(self, steps: int, connectors: int = 30) -> None:
         """So many inputs, to connectors of several tenants and providers, a few of them at a time."""
@@ -118,7 +119,7 @@ class Herd:
         match c.state:
             case State.ABSENT:
                 number = int(id_[1:])
-                tenant, provider = TENANTS[number % len(TENANTS)], PROVIDERS[number % len(PROVIDERS)]
+                tenant, provider = TENANTS[number % len(TENANTS)], self.providers[number % len(self.providers)]
                 return say.Register(
                     connector=id_,
                     tenant=TenantId(tenant),

@@ -1,5 +1,6 @@
 """A connector's page: why it is in its state and what proves it, the path that it walked, and what can be done."""
 
+import asyncio
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
@@ -10,8 +11,8 @@ from schemas.lifecycle import State
 from service.console import drawing, travel
 from service.console.picture import Pair
 from service.console.visit import Json, Visit
-from service.console.words import instant
 
+_ATTEMPTING = (State.AWAITING_AUTH, State.VERIFYING)
 MOST_STEPS = 9
 """How much of the path is drawn: more numbers on one picture say less."""
 
@@ -21,12 +22,14 @@ async def connector(visit: Visit) -> web.StreamResponse:
         return elsewhere
     moment, query = travel.moment(visit), visit.request.query
     one, tenant = names(visit)
-    then = {"as_of": moment.as_of}
-    facts = await visit.ask("get_connector", one, tenant=tenant, query=then)
-    why = await visit.ask("get_why", one, tenant=tenant) if moment.then is None else None
-    asked = {"cursor": query.get("cursor"), "limit": "100"}
-    history, more = await visit.ask_page("get_history", one, tenant=tenant, query=asked)
-    entries = [entry for entry in history["entries"] if _before(entry["at"], moment)]
+    asked = {"cursor": query.get("cursor"), "limit": "50", "as_of": moment.as_of}
+    facts, (history, more), why, providers = await asyncio.gather(
+        visit.ask("get_connector", one, tenant=tenant, query={"as_of": moment.as_of}),
+        visit.ask_page("get_history", one, tenant=tenant, query=asked),
+        _why(visit, one, tenant) if moment.then is None else _nothing(),
+        visit.provider_names(),
+    )
+    entries = history["entries"]
     return visit.page(
         "connector.html",
         facts["name"],
@@ -36,11 +39,19 @@ async def connector(visit: Visit) -> web.StreamResponse:
         why=why,
         entries=entries,
         more=more,
-        attempts=attempts(entries),
+        attempts=attempts(entries, facts["attempt_id"]),
         picture=drawing.of_path(path(entries), facts["state"], _list_of(tenant)),
-        providers=await visit.provider_names(),
+        providers=providers,
         base=base(tenant, one["connector_id"]),
     )
+
+
+async def _why(visit: Visit, one: dict[str, str], tenant: str) -> Json | None:
+    return await visit.ask("get_why", one, tenant=tenant)
+
+
+async def _nothing() -> None:
+    return None
 
 
 async def bundle(visit: Visit) -> web.StreamResponse:
@@ -60,18 +71,21 @@ def path(entries: Sequence[Json]) -> list[Pair]:
     return walked[:MOST_STEPS][::-1]
 
 
-def attempts(entries: Sequence[Json]) -> list[Json]:
-    """The attempts within these entries, newest first: when each began, how far it came, and how it ended."""
+def attempts(entries: Sequence[Json], live: str | None) -> list[Json]:
+    """The attempts within these entries, newest first: when each began, how far it came, and how it ended.
+
+    `live` is the one that is open; an older one that no entry ends was replaced by the next.
+    """
     found: dict[str, Json] = {}
     for entry in reversed(entries):
         if (id_ := entry["attempt_id"]) is None:
             continue
-        one = found.setdefault(id_, {"id": id_, "began": entry["at"], "step": None, "reason": None, "ended": None})
+        one = found.setdefault(id_, {"id": id_, "began": entry["at"], "step": None, "reason": None, "is_live": False})
         one["step"] = entry["step"] or one["step"]
-        if entry["to"] and entry["from"] in (State.AWAITING_AUTH, State.VERIFYING):
-            one["reason"] = entry["reason"] or one["reason"]
-            one["ended"] = entry["at"] if entry["to"] not in (State.AWAITING_AUTH, State.VERIFYING) else None
-        one["actor"] = one.get("actor") or entry["actor"]
+        if entry["from"] in _ATTEMPTING and entry["to"] and entry["to"] not in _ATTEMPTING:
+            one["reason"] = entry["reason"]
+    if live in found:
+        found[live]["is_live"] = True
     return list(found.values())[::-1]
 
 
@@ -86,11 +100,6 @@ def names(visit: Visit) -> tuple[dict[str, str], str]:
     if not visit.viewer.whole_fleet and named["tenant"] != visit.viewer.tenant:
         raise web.HTTPNotFound
     return {"connector_id": named["connector"]}, named["tenant"]
-
-
-def _before(at: str, moment: travel.Moment) -> bool:
-    when = instant(at)
-    return moment.then is None or (when is not None and when <= moment.then)
 
 
 def _list_of(tenant: str) -> str:

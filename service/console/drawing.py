@@ -111,16 +111,16 @@ def of_path(walked: Sequence[Pair], here: str, href: str) -> Drawing:
 
 
 def _counted(node: Node, count: int, there: int, query: Mapping[str, str]) -> DrawnNode:
-    state = node.state.value
+    state, is_counted = node.state.value, node.state not in (State.ABSENT, State.DELETED)
     return DrawnNode(
         state,
         node.name,
         node.sentence,
         node.box,
         _list(query, state=state),
-        f"{node.name}: {plural(count, 'connector')}",
-        count=number(count),
-        share=share(count, there) if node.state is not State.DELETED else "",
+        f"{node.name}: {plural(count, 'connector')}" if is_counted else node.name,
+        count=number(count) if is_counted else "",
+        share=share(count, there) if is_counted else "",
         some=count > 0,
     )
 

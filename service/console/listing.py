@@ -1,5 +1,7 @@
 """Connectors as a list: narrowed by state, provider, reason, who must act, tenant or a word; now, or as of a moment."""
 
+import asyncio
+
 from aiohttp import web
 
 from schemas.lifecycle import State
@@ -9,7 +11,7 @@ from service.console.picture import NAMES
 from service.console.visit import Visit
 
 PAGE = 50
-FILTERS = ("q", "state", "provider", "reason", "acts", "tenant")
+FILTERS = ("q", "state", "provider", "reason", "who_acts", "tenant")
 _NO_LIST = (State.ABSENT, State.DELETED)
 
 
@@ -19,7 +21,9 @@ async def connectors(visit: Visit) -> web.StreamResponse:
     moment, query = travel.moment(visit), visit.request.query
     chosen = {name: query[name].strip() for name in FILTERS if query.get(name, "").strip()}
     asked = {**chosen, "as_of": moment.as_of, "cursor": query.get("cursor"), "limit": str(PAGE)}
-    listed, more = await visit.ask_page("list_fleet_connectors", query=asked)
+    (listed, more), providers = await asyncio.gather(
+        visit.ask_page("list_fleet_connectors", query=asked), visit.provider_names()
+    )
     return visit.page(
         "connectors.html",
         "Connectors",
@@ -30,7 +34,7 @@ async def connectors(visit: Visit) -> web.StreamResponse:
         more=more,
         chosen=chosen,
         states=[(state.value, name) for state, name in NAMES.items() if state not in _NO_LIST],
-        providers=await visit.provider_names(),
+        providers=providers,
         reasons=[reason.value for reason in CATALOGUE],
         first="cursor" not in query,
     )

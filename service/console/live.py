@@ -6,7 +6,7 @@ Every snapshot is whole, so a lost one is made good by the next, and the browser
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from aiohttp import web
@@ -24,6 +24,8 @@ LASTS_S = 600.0
 """The browser comes back by itself, and is asked again who it is."""
 MOST_MOVES = 24
 """In a second: dots on the picture, which shows the rest as numbers."""
+
+Events: TypeAlias = AsyncGenerator[bytes, None]
 
 _ARROW_OF = {pair: arrow.id for arrow in drawn() for pair in arrow.pairs}
 
@@ -48,19 +50,23 @@ class Snapshots:
 
 async def fleet(visit: Visit) -> web.StreamResponse:
     """For the overview."""
-    return await EventStream(_fleet(visit)).send(visit.request)
+    return await EventStream(_fleet(visit, await _events(visit))).send(visit.request)
 
 
 async def connector(visit: Visit) -> web.StreamResponse:
     """For a connector's page: says that it moved."""
     one = visit.request.match_info["connector"]
-    return await EventStream(_one(visit, one)).send(visit.request)
+    return await EventStream(_one(await _events(visit), one)).send(visit.request)
 
 
-async def _fleet(visit: Visit) -> AsyncGenerator[bytes, None]:
+async def _events(visit: Visit) -> Events:
+    return await visit.api.follow("follow_events", visit.viewer.caller)
+
+
+async def _fleet(visit: Visit, events: Events) -> AsyncGenerator[bytes, None]:
     snapshots: Snapshots = visit.request.app[SNAPSHOTS]
     names, moves = await visit.provider_names(), 0
-    async for moved in _paced(visit):
+    async for moved in _paced(events):
         if moved is not None:
             moves += 1
             arrow = _ARROW_OF.get((State(moved["from"]), State(moved["to"])))
@@ -78,20 +84,19 @@ async def _fleet(visit: Visit) -> AsyncGenerator[bytes, None]:
         yield _event("act", visit.pages.part("acts.html", waiting).encode())
 
 
-async def _one(visit: Visit, connector: str) -> AsyncGenerator[bytes, None]:
-    async for moved in _paced(visit):
+async def _one(events: Events, connector: str) -> AsyncGenerator[bytes, None]:
+    async for moved in _paced(events):
         if moved is None:
             yield b": still here\n\n"
         elif moved["connector_id"] == connector:
             yield _event("moved", orjson.dumps({"version": moved["version"]}))
 
 
-async def _paced(visit: Visit) -> AsyncGenerator[Json | None, None]:
+async def _paced(events: Events) -> AsyncGenerator[Json | None, None]:
     """Each transition as it comes, and `None` when a snapshot is due: soon after one, and now and then."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + LASTS_S
     due, last = loop.time(), -AT_MOST_EVERY_S
-    events = await visit.api.follow("follow_events", visit.viewer.caller)
     async with aclosing(events):
         coming = asyncio.ensure_future(anext(events))
         try:

@@ -1,5 +1,6 @@
 """The overview: one sentence, the live picture, who must act, and where attempts stop."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlencode
@@ -19,7 +20,11 @@ async def overview(visit: Visit) -> web.StreamResponse:
     if (elsewhere := travel.by_slider(visit)) is not None:
         return elsewhere
     moment = travel.moment(visit)
-    fleet = await visit.ask("get_fleet", query={"as_of": moment.as_of})
+    fleet, providers, funnel = await asyncio.gather(
+        visit.ask("get_fleet", query={"as_of": moment.as_of}),
+        visit.provider_names(),
+        _funnel(visit, moment),
+    )
     return visit.page(
         "overview.html",
         "Overview",
@@ -28,8 +33,8 @@ async def overview(visit: Visit) -> web.StreamResponse:
         fleet=fleet,
         picture=picture(fleet, moment.query),
         acts=acts(fleet, moment.query),
-        providers=await visit.provider_names(),
-        funnel=await _funnel(visit) if moment.then is None else None,
+        providers=providers,
+        funnel=funnel,
     )
 
 
@@ -54,8 +59,10 @@ def acts(fleet: Json, query: Mapping[str, str]) -> list[Json]:
     return told
 
 
-async def _funnel(visit: Visit) -> Json | None:
+async def _funnel(visit: Visit, moment: travel.Moment) -> Json | None:
     """The last month's; the page stands without it, so a problem here is no reason to show none of it."""
+    if moment.then is not None:
+        return None
     try:
         return await visit.ask("get_funnel")
     except Told:

@@ -60,7 +60,7 @@ _BY_HAND: dict[Pair, Cubic] = {
     (State.DISCONNECTED, State.AWAITING_AUTH): ((1050, 390), (940, 390), (860, 405), (740, 405)),
 }
 """Around what stands in the way."""
-_DIAGONAL_LABEL, _LABEL = 0.27, 0.5
+_LABEL, _DIAGONAL_LABEL, _STEEP_LABEL = 0.5, 0.27, 0.74
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,10 @@ def _one(pair: Pair, table: Mapping[Pair, tuple[Trigger, ...]]) -> Arrow:
     if pair in _BY_HAND:
         curve = along(_BY_HAND[pair], begin, end)
     else:
-        # The long ways cross in the middle of the picture: their labels stand near their beginning.
-        label = _DIAGONAL_LABEL if begin.x != end.x and begin.y != end.y else _LABEL
+        # Many ways cross in the middle of the picture: no label stands there.
+        is_steep = 0 < abs(begin.x - end.x) < abs(begin.y - end.y)
+        is_diagonal = begin.x != end.x and begin.y != end.y
+        label = _STEEP_LABEL if is_steep else _DIAGONAL_LABEL if is_diagonal else _LABEL
         comes_back = (to, source) in table
         curve = arrow(begin, end, 13 if comes_back else 0, 12 if comes_back else 0, label)
     return Arrow(f"{source.value}-{to.value}", _kind(pair), (pair,), table[pair], curve)

@@ -1,5 +1,6 @@
 """Providers: what is known of each, how its connectors stand, and what it answered that was no success."""
 
+import asyncio
 from collections import Counter
 
 from aiohttp import web
@@ -9,7 +10,7 @@ from service.console.visit import Json, Told, Visit
 
 
 async def providers(visit: Visit) -> web.StreamResponse:
-    known, fleet = await visit.ask("list_providers"), await visit.ask("get_fleet")
+    known, fleet = await asyncio.gather(visit.ask("list_providers"), visit.ask("get_fleet"))
     counts: dict[str, Counter[str]] = {one["id"]: Counter() for one in known["providers"]}
     for one in fleet["states"]:
         counts.setdefault(one["provider"], Counter())[one["state"]] += one["count"]
@@ -23,7 +24,9 @@ async def provider(visit: Visit) -> web.StreamResponse:
     known = {one["id"]: one for one in (await visit.ask("list_providers"))["providers"]}
     if id_ not in known:
         raise web.HTTPNotFound
-    fleet = await visit.ask("get_fleet")
+    fleet, errors, funnel = await asyncio.gather(
+        visit.ask("get_fleet"), _if_there(visit, "get_errors", id_), _if_there(visit, "get_funnel", id_)
+    )
     states = Counter({one["state"]: one["count"] for one in fleet["states"] if one["provider"] == id_})
     return visit.page(
         "provider.html",
@@ -33,8 +36,8 @@ async def provider(visit: Visit) -> web.StreamResponse:
         providers={one["id"]: one["name"] for one in known.values()},
         states=states,
         reasons=[one for one in fleet["reasons"] if one["provider"] == id_],
-        errors=await _if_there(visit, "get_errors", id_),
-        funnel=await _if_there(visit, "get_funnel", id_),
+        errors=errors,
+        funnel=funnel,
     )
 
 

@@ -88,7 +88,8 @@ async def get_history(call: Call) -> web.Response:
     pk, _ = await call.found()
     cursor, limit = cursor_of(call), limit_of(call)
     place = cursor.get("place", 0)
-    before = instant(str(cursor.get("before") or datetime.now(UTC) + timedelta(days=1)), "cursor")
+    then = moment(call, "as_of") or datetime.now(UTC) + timedelta(days=1)
+    before = instant(str(cursor.get("before") or then + timedelta(microseconds=1)), "cursor")
     if not isinstance(place, int) or not 0 <= place < 2**63:
         raise wrong("cursor")
     async with call.parts.pool.acquire() as connection:
@@ -102,6 +103,7 @@ async def get_history(call: Call) -> web.Response:
                 "from": row["from_state"],
                 "to": row["to_state"],
                 "attempt_id": str(row["attempt_id"]) if row["attempt_id"] else None,
+                "correlation_id": row["correlation"],
                 "actor": _json(row["actor"]),
                 "evidence": _json(row["evidence"]),
                 "expected_account": _json(row["expected"]),

@@ -40,6 +40,7 @@ def history_entry(entry: Entry) -> api.HistoryEntry:
             "step": entry.step,
             "actor": Actor(kind=entry.actor.kind, id=entry.actor.id),
             "attempt_id": entry.attempt,
+            "correlation_id": entry.correlation,
             "expected_account": account_body(entry.expected),
             "seen_account": account_body(entry.seen),
             "evidence": evidence_body(entry.evidence),

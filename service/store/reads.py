@@ -49,11 +49,11 @@ select * from (
     select t.at, 'transition' as outcome, t.trigger::text, t.version, t.from_state::text, t.to_state::text, t.reason,
         null::text as why, t.step, t.record::json -> 'actor' as actor, t.attempt_id,
         t.record::json -> 'expected_account' as expected, t.record::json -> 'seen_account' as seen,
-        t.record::json -> 'evidence' as evidence, t.version as place
+        t.record::json -> 'evidence' as evidence, t.trace ->> 'correlationid' as correlation, t.version as place
     from transition t where t.connector = $1
     union all
     select n.at, n.outcome, n.trigger::text, null, null, null, n.reason, n.why, null, n.actor, n.attempt_id,
-        null, null, n.evidence, 0
+        null, null, n.evidence, null, 0
     from note n where n.connector = $1
 ) entry
 where (at, place) < ($2, $3) order by at desc, place desc fetch first $4 rows with ties
