@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Literal
 
 from schemas.ids import AttemptId
@@ -185,12 +186,11 @@ class Screens(Asking):
 
     def _stopped(self, view: WindowView, reason: Reason) -> tuple[Line, ...]:
         """How far the checks came, for the endings whose place is known."""
-        if (at := _STOPPED_AT.get(reason)) is None:
+        at = _STOPPED_AT.get(reason)
+        if at is None or not _reached(view, Step.RETURNED):
             return ()
-        return tuple(
-            self._line(view, key, "failed" if key == at else "done" if _reached(view, step) else "waiting")
-            for key, step in _LINES
-        )
+        passed = takewhile(lambda key: key != at, (key for key, _ in _LINES))
+        return (*(self._line(view, key, "done") for key in passed), self._line(view, at, "failed"))
 
     def _line(self, view: WindowView, key: str, status: LineStatus) -> Line:
         return Line(self._say(f"steps.{key}.{status}", self._values(view)), status)
