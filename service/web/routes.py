@@ -166,7 +166,7 @@ class _Window:
         context, browser = request.match_info["context"], self.browser.window(request)
         found = await self.flow.callback(context, raw_query, browser)
         if found is Dead.UNKNOWN and browser and (newest := await self.flow.newest(context, browser)):
-            return self._dead(Dead.STALE_ANSWER, look=f"/connect/attempts/{newest}")
+            return self._dead(Dead.STALE_ANSWER, newest)
         return self._back(found)
 
     async def posted(self, request: web.Request) -> web.Response:
@@ -268,7 +268,7 @@ class _Window:
         attempt, browser = _attempt(request), self.browser.window(request)
         found = await self.flow.give_up(attempt, browser) if attempt and browser else Dead.UNKNOWN
         if isinstance(found, Dead):
-            return self._dead(found, look=_page_of(request))
+            return self._dead(found, self._attempt_of(request))
         return _see_other(f"/connect/attempts/{found.attempt}")
 
     # The pages that ask.
@@ -366,15 +366,16 @@ class _Window:
     def _onward(self, request: web.Request, found: Begun | Returned | Dead) -> web.Response:
         """To the provider; or to the attempt's page, which says why not."""
         if isinstance(found, Dead):
-            return self._dead(found, look=_page_of(request))
+            return self._dead(found, self._attempt_of(request))
         if isinstance(found, Returned):
             return _see_other(f"/connect/attempts/{found.attempt}")
         response = _see_other(found.url)
         self.browser.give_window(response, found.browser)
         return response
 
-    def _dead(self, dead: Dead, look: str = "") -> web.Response:
-        return self.pages.page(self.screens.dead(dead, look), status=_DEAD_STATUS.get(dead, 404))
+    def _dead(self, dead: Dead, own: AttemptId | None = None) -> web.Response:
+        """`own` is an attempt of this browser's, where it is known to be one."""
+        return self.pages.page(self.screens.dead(dead, own), status=_DEAD_STATUS.get(dead, 404))
 
     def _said(self, screen: Screen) -> str:
         """What a screen reader says when the page has changed: how far it is, or how it ended."""

@@ -18,6 +18,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, async_pla
 from service.demo.platform import Platform
 from service.demo.set_up import FAILING, connect_drivewell
 from service.demo.simulator.seed import OLIVIA, PASSWORD
+from tests.browser.conftest import SCREENS
 from tests.browser.set_up import FLAGS, find_browser
 from tests.platforms import platform_on
 
@@ -190,6 +191,8 @@ async def test_a_blocked_pop_up_is_said_and_one_button_goes_on_in_this_tab(
             here.page.locator("regrant-connect").get_by_role("button", name="Go on in this tab")
         ).to_be_focused()
         assert (await here.hears("failed"))["why"] == "blocked"
+        (SCREENS / "endings").mkdir(exist_ok=True)
+        await here.page.screenshot(path=SCREENS / "endings" / "pop-up-blocked.png")
         await here.page.keyboard.press("Enter")
         await expect(here.page.get_by_role("button", name="Connect to QuickBooks")).to_be_visible()
 

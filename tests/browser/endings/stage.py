@@ -106,14 +106,18 @@ class Stage:
             yield await context.new_page()
 
     @asynccontextmanager
-    async def somebody(self, **how: Any) -> AsyncIterator[BrowserContext]:
-        """A browser with cookies of its own, of somebody who is signed in at the host."""
+    async def somebody(self, *, at_the_host: bool = True, **how: Any) -> AsyncIterator[BrowserContext]:
+        """A browser with cookies of its own, of somebody who is signed in at the host, or not."""
         context = await self.browser.new_context(viewport=WINDOW, locale="en-GB", **how)  # type: ignore[arg-type]
-        await context.request.get(self.platform.host.url)  # signs in there
         try:
+            if at_the_host:
+                await self.signs_in_at_the_host(context)
             yield context
         finally:
             await context.close()
+
+    async def signs_in_at_the_host(self, context: BrowserContext) -> None:
+        await context.request.get(self.platform.host.url)
 
     async def sees(self, page: Page, name: str) -> None:
         """Waits until the page shows that ending, holds it against the oracle and the table, and takes its picture."""

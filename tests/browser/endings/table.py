@@ -12,6 +12,8 @@ PAGE = Path("docs/endings.md")
 HERE = Path("tests/browser/endings")
 BEGIN, END = "<!-- The table begins. -->", "<!-- The table ends. -->"
 PEOPLE, LINKS, FAULTS = "test_p13_people.py", "test_p13_links.py", "test_p13_faults.py"
+ELEMENT = "../test_element.py"
+"""The host's page says this one: there is no window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ ENDINGS: tuple[Ending, ...] = (
         "Connect to QuickBooks",
         PEOPLE,
         "test_before_a_login_while_it_works_it_says_that_nothing_is_broken",
+    ),
+    Ending(
+        "pop-up-blocked",
+        "The browser blocked the pop-up.",
+        "the element in the host's page",
+        "Your browser did not open the window.",
+        "Go on in this tab",
+        ELEMENT,
+        "test_a_blocked_pop_up_is_said_and_one_button_goes_on_in_this_tab",
     ),
     Ending(
         "closed",
