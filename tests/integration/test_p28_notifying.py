@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ async def test_p28_reminders_come_on_the_hosts_schedule_each_with_the_link(servi
     id_ = await failed(service)
     await noticed(service, id_, Notice.PERSON_NEEDED, Notice.REMINDER, Notice.REMINDER)
     asking = [one for one in told(service, id_) if one["notice"] in ASKING]
-    for before, one, pause in zip(asking, asking[1:], PAUSES, strict=True):
+    for (before, one), pause in zip(pairwise(asking), PAUSES, strict=True):
         assert pause <= at(one) - at(before) < pause + timedelta(seconds=5)
     assert {one["link"] for one in asking} == {asking[0]["link"]} != {None}
     assert (await service.loop.row(id_))["deadline"] is None, "and that was the last"
