@@ -137,6 +137,7 @@ def _put_together(
         shard_of=shard_of,
         rules=settings.rules,
         providers=ReportedErrors(providers),
+        public_url=settings.http.public_url,
     )
     keeper = Keeper(vault)
     public_url = settings.http.public_url
@@ -381,11 +382,11 @@ async def keep_partitions(pool: Pool, retention: Retention) -> None:
         try:
             async with pool.acquire() as connection:
                 await ensure_partitions(connection)
-                await passages.keep(connection, edition(library()))
                 for tables, keep in ((LOG, retention.log), (AUDIT, retention.audit)):
                     if keep is not None and (dropped := await drop_partitions(connection, tables, keep)):
                         log.info("months_dropped", partitions=dropped)
                 await clear_attempts(connection, ATTEMPTS_KEPT)
+                await passages.keep(connection, edition(library()))
         except (*TRANSIENT, *PASSES) as error:
             log.warning("partitions_wait", error=type(error).__name__)
         await asyncio.sleep(PARTITIONS_EVERY_S)
