@@ -31,6 +31,7 @@ from service.http.console import Sessions, make_link, operator
 from service.http.context import LARGEST_BODY, Parts
 from service.http.health import Probes, add_documents
 from service.insight.counting import Counter
+from service.insight.facts import AttemptsFacts
 from service.insight.feed import Feed
 from service.kafka.clients import make_admin, make_consumer, make_plain_producer, make_producer
 from service.kafka.published import Publication
@@ -327,6 +328,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     speaking = build_web(
         app,
         flow=service.flow,
+        facts=AttemptsFacts(service.pool),
         public_url=public_url,
         host_name=settings.web.host_name,
         frame_ancestors=settings.web.frame_ancestors,
