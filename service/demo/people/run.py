@@ -1,0 +1,119 @@
+"""Lets the people go, and checks that nobody is left without a next step, and that the funnel counts what they did."""
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from schemas.lifecycle import State, Step
+from service.demo.people.temperaments import TEMPERAMENTS, Temperament
+from service.demo.people.visitor import Visitor, failed_connector
+from service.demo.person import Screen
+from service.demo.platform import Platform
+from service.demo.simulator.seed import ACME_LTD, PASSWORD, add_invoices
+from service.demo.simulator.world import Role
+from service.demo.steps import Step as Line
+from service.demo.stories.report import Report
+
+AT_ONCE = 12
+_FIRST_REALM = 9_140_000_000_000_000
+
+_ORDER = tuple(Step)
+
+
+async def let_people_go(platform: Platform, count: int, seed: int, report: Report, line: Line) -> None:
+    """`count` people, each with a failed connector of their own, `AT_ONCE` at a time."""
+    people = _invited(platform, count, seed)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def prepared(visitor: Visitor) -> None:
+        async with gate:
+            await failed_connector(visitor)
+
+    async with asyncio.TaskGroup() as tasks:
+        for visitor, _ in people:
+            tasks.create_task(prepared(visitor))
+    line.say(f"{count} connectors have failed, and {count} people are let in")
+    began = datetime.now(UTC)
+    ends: dict[int, Screen | Exception] = {}
+
+    async def visit(visitor: Visitor, temperament: Temperament) -> None:
+        async with gate, visitor.at_a_browser():
+            try:
+                ends[visitor.number] = await temperament(visitor)
+            except Exception as error:  # whatever it was, it is this person's end, and counted as a failure
+                ends[visitor.number] = error
+
+    async with asyncio.TaskGroup() as tasks:
+        for visitor, temperament in people:
+            tasks.create_task(visit(visitor, temperament))
+    line.done(f"{count} people came")
+    await _judge(platform, [visitor for visitor, _ in people], ends, began, report)
+    _show(report.console, [visitor for visitor, _ in people], ends)
+
+
+def _invited(platform: Platform, count: int, seed: int) -> list[tuple[Visitor, Temperament]]:
+    """The people in a shuffled order, each with a company of their own at the provider; one of each kind at least."""
+    kinds = list(itertools.chain.from_iterable([kind] * share for kind, share in TEMPERAMENTS.items()))
+    rest = random.Random(seed).choices(kinds, k=max(0, count - len(TEMPERAMENTS)))
+    chosen = [*TEMPERAMENTS, *rest][:count]
+    random.Random(seed).shuffle(chosen)
+    return [(_visitor(platform, number, kind), kind) for number, kind in enumerate(chosen, 1)]
+
+
+def _visitor(platform: Platform, number: int, kind: Temperament) -> Visitor:
+    world, realm, company = platform.simulator.world, str(_FIRST_REALM + number), f"People's Garage {number}"
+    visitor = Visitor(platform, number, kind.__name__, f"people-{number:04}", company, realm)
+    add_invoices(world, world.add_company(realm, company))
+    companies = [(realm, Role.MASTER_ADMIN), (ACME_LTD, Role.COMPANY_ADMIN)]
+    world.add_user(visitor.email, PASSWORD, f"Person {number}", companies)
+    return visitor
+
+
+async def _judge(
+    platform: Platform, people: list[Visitor], ends: Mapping[int, Screen | Exception], began: datetime, report: Report
+) -> None:
+    for visitor in people:
+        end = ends[visitor.number]
+        if isinstance(end, Exception):
+            report.note("people", False, f"{visitor.temperament} {visitor.number} comes to an end", repr(end))
+            continue
+        flows = await visitor.state() is State.HEALTHY
+        sentence = f"{visitor.temperament} {visitor.number} is syncing, or knows the next step"
+        seen = " → ".join(visitor.story)
+        report.note("people", flows or bool(end.next_step), sentence, f"{seen}: {end.text[:200]}")
+    did = Counter(step for visitor in people for reached in visitor.tries for step in _steps_up_to(reached))
+    told = await funnel_of(platform, began)
+    for step in _ORDER[_ORDER.index(Step.LINK_OFFERED) :]:
+        report.note(
+            "funnel",
+            told.get(step, 0) == did[step],
+            f"the console counts {did[step]} attempts that reached {step}",
+            f"it says {told.get(step, 0)}",
+        )
+
+
+def _steps_up_to(step: Step) -> tuple[Step, ...]:
+    return _ORDER[_ORDER.index(Step.LINK_OFFERED) : _ORDER.index(step) + 1]
+
+
+async def funnel_of(platform: Platform, since: datetime) -> dict[Step, int]:
+    """How many attempts reached each step since then, as the console says."""
+    funnel = await platform.regrant.get(f"/v1/fleet/funnel?since={since.isoformat().replace('+00:00', 'Z')}")
+    return {Step(row["step"]): row["reached"] for row in funnel["steps"]}
+
+
+def _show(console: Console, people: list[Visitor], ends: Mapping[int, Screen | Exception]) -> None:
+    table = Table("temperament", "people", "ended at")
+    for kind in TEMPERAMENTS:
+        of_kind = [visitor for visitor in people if visitor.temperament == kind.__name__]
+        at = Counter(
+            "broken" if isinstance(end := ends[visitor.number], Exception) else end.name for visitor in of_kind
+        )
+        table.add_row(kind.__name__.replace("_", " "), str(len(of_kind)), ", ".join(f"{n} {w}" for w, n in at.items()))
+    console.print(table)
