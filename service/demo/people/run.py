@@ -4,13 +4,14 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
 
-from schemas.lifecycle import State, Step
+from schemas.lifecycle import Step
+from service.demo.people.judged import Finding, Met, findings
 from service.demo.people.temperaments import TEMPERAMENTS, Temperament
 from service.demo.people.visitor import Visitor, failed_connector
 from service.demo.person import Screen
@@ -23,11 +24,9 @@ from service.demo.stories.report import Report
 AT_ONCE = 12
 _FIRST_REALM = 9_140_000_000_000_000
 
-_ORDER = tuple(Step)
 
-
-async def let_people_go(platform: Platform, count: int, seed: int, report: Report, line: Line) -> None:
-    """`count` people, each with a failed connector of their own, `AT_ONCE` at a time."""
+async def let_people_go(platform: Platform, count: int, seed: int, report: Report, line: Line) -> list[Finding]:
+    """`count` people, each with a failed connector of their own, `AT_ONCE` at a time; returns what was found."""
     people = _invited(platform, count, seed)
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -53,8 +52,12 @@ async def let_people_go(platform: Platform, count: int, seed: int, report: Repor
         for visitor, temperament in people:
             tasks.create_task(visit(visitor, temperament))
     line.done(f"{count} people came")
-    await _judge(platform, [visitor for visitor, _ in people], ends, began, report)
-    _show(report.console, [visitor for visitor, _ in people], ends)
+    met = [Met(visitor, ends[visitor.number], await visitor.state()) for visitor, _ in people]
+    found = list(findings(met, await funnel_of(platform, began)))
+    for finding in found:
+        report.note("people", finding.holds, finding.sentence, finding.detail)
+    _show(report.console, met)
+    return found
 
 
 def _invited(platform: Platform, count: int, seed: int) -> list[tuple[Visitor, Temperament]]:
@@ -75,45 +78,16 @@ def _visitor(platform: Platform, number: int, kind: Temperament) -> Visitor:
     return visitor
 
 
-async def _judge(
-    platform: Platform, people: list[Visitor], ends: Mapping[int, Screen | Exception], began: datetime, report: Report
-) -> None:
-    for visitor in people:
-        end = ends[visitor.number]
-        if isinstance(end, Exception):
-            report.note("people", False, f"{visitor.temperament} {visitor.number} comes to an end", repr(end))
-            continue
-        flows = await visitor.state() is State.HEALTHY
-        sentence = f"{visitor.temperament} {visitor.number} is syncing, or knows the next step"
-        seen = " → ".join(visitor.story)
-        report.note("people", flows or bool(end.next_step), sentence, f"{seen}: {end.text[:200]}")
-    did = Counter(step for visitor in people for reached in visitor.tries for step in _steps_up_to(reached))
-    told = await funnel_of(platform, began)
-    for step in _ORDER[_ORDER.index(Step.LINK_OFFERED) :]:
-        report.note(
-            "funnel",
-            told.get(step, 0) == did[step],
-            f"the console counts {did[step]} attempts that reached {step}",
-            f"it says {told.get(step, 0)}",
-        )
-
-
-def _steps_up_to(step: Step) -> tuple[Step, ...]:
-    return _ORDER[_ORDER.index(Step.LINK_OFFERED) : _ORDER.index(step) + 1]
-
-
 async def funnel_of(platform: Platform, since: datetime) -> dict[Step, int]:
     """How many attempts reached each step since then, as the console says."""
     funnel = await platform.regrant.get(f"/v1/fleet/funnel?since={since.isoformat().replace('+00:00', 'Z')}")
     return {Step(row["step"]): row["reached"] for row in funnel["steps"]}
 
 
-def _show(console: Console, people: list[Visitor], ends: Mapping[int, Screen | Exception]) -> None:
+def _show(console: Console, met: Sequence[Met]) -> None:
     table = Table("temperament", "people", "ended at")
     for kind in TEMPERAMENTS:
-        of_kind = [visitor for visitor in people if visitor.temperament == kind.__name__]
-        at = Counter(
-            "broken" if isinstance(end := ends[visitor.number], Exception) else end.name for visitor in of_kind
-        )
-        table.add_row(kind.__name__.replace("_", " "), str(len(of_kind)), ", ".join(f"{n} {w}" for w, n in at.items()))
+        ends = Counter(one.end_name for one in met if one.visitor.temperament == kind.__name__)
+        words = ", ".join(f"{count} {name}" for name, count in ends.most_common())
+        table.add_row(kind.__name__.replace("_", " "), str(ends.total()), words)
     console.print(table)
