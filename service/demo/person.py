@@ -45,12 +45,14 @@ class Screen:
     forms: tuple[Form, ...]
     next_step: str
     """The words of the first button; empty where there is none."""
+    link: str
+    """A link that the page shows to be copied; empty where there is none."""
 
 
 class _Reader(HTMLParser):
     def __init__(self, url: URL, html: str) -> None:
         super().__init__()
-        self.name, self.is_final, self.heading = "", True, ""
+        self.name, self.is_final, self.heading, self.link = "", True, "", ""
         self.forms: list[tuple[str, dict[str, str], list[str]]] = []
         self._words: list[str] = []
         self._inside: str = ""
@@ -66,6 +68,8 @@ class _Reader(HTMLParser):
             self.is_final = given.get("data-final") == "yes" or bool(given.get("data-outcome"))
         if tag == "form":
             self.forms.append((given.get("action", ""), {}, []))
+        elif tag == "input" and "readonly" in given:
+            self.link = given.get("value", "")
         elif tag == "input" and self.forms:
             self.forms[-1][1][given.get("name", "")] = given.get("value", "")
         elif tag in ("h1", "button"):
@@ -124,9 +128,9 @@ class Person:
                 url = url.join(URL(response.headers["Location"], encoded=True))
         raise AssertionError(f"the redirects have no end: {url.origin()}")
 
-    async def press(self, screen: Screen, label: str = "") -> URL:
+    async def press(self, screen: Screen, label: str = "", **filled: str) -> URL:
         """Presses the button whose words begin with `label`; returns where that leads, not opened yet."""
-        found = await self.click(screen, label)
+        found = await self.click(screen, label, **filled)
         if isinstance(found, Screen):
             raise AssertionError(f"the button {label!r} leads nowhere: {found.status} {found.text[:300]}")
         return found
@@ -192,4 +196,4 @@ def _screen(url: URL, status: int, html: str) -> Screen:
     )
     primary = _PRIMARY.search(html)
     next_step = " ".join(_TAG.sub(" ", primary[1]).split()) if primary else ""
-    return Screen(url, status, read.name, read.is_final, read.heading, read.text, forms, next_step)
+    return Screen(url, status, read.name, read.is_final, read.heading, read.text, forms, next_step, read.link)

@@ -16,7 +16,7 @@ from service.demo.steps import Step as Line
 from service.demo.stories.report import Report
 from tests.platforms import platform_on
 
-DEAD_END = Screen(URL("http://127.0.0.1/connect/x"), 200, "ended", True, "Stopped", "Stopped.", (), "")
+DEAD_END = Screen(URL("http://127.0.0.1/connect/x"), 200, "ended", True, "Stopped", "Stopped.", (), "", "")
 A_WAY_ON = replace(DEAD_END, next_step="Try again")
 
 

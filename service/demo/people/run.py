@@ -75,6 +75,7 @@ def _visitor(platform: Platform, number: int, kind: Temperament) -> Visitor:
     add_invoices(world, world.add_company(realm, company))
     companies = [(realm, Role.MASTER_ADMIN), (ACME_LTD, Role.COMPANY_ADMIN)]
     world.add_user(visitor.email, PASSWORD, f"Person {number}", companies)
+    world.add_user(visitor.assistant, PASSWORD, f"Assistant {number}", [(realm, Role.STANDARD)])
     return visitor
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from schemas.lifecycle import Step
+from schemas.reasons import Reason
 from service.demo.people.visitor import Visitor
 from service.demo.person import Screen
 
@@ -101,6 +102,38 @@ async def starts_again(v: Visitor) -> Screen:
     return await v.reconnects(second)
 
 
+async def not_an_admin(v: Visitor) -> Screen:
+    """Is refused by the provider, says so in the window, and reads whom to ask."""
+    link = await v.asks_for_a_link()
+    async with v.at_a_browser(v.assistant):
+        await v.is_refused_by_the_provider(await v.goes_to_the_provider(await v.looks(link)))
+        return await v.says_what_was_shown(link, Reason.NEEDS_ADMIN)
+
+
+async def hands_it_on(v: Visitor) -> Screen:
+    """Is refused by the provider, and hands the sign-in to the admin, who finishes it in a browser of their own."""
+    link = await v.asks_for_a_link()
+    async with v.at_a_browser(v.assistant):
+        await v.is_refused_by_the_provider(await v.goes_to_the_provider(await v.looks(link)))
+        waiting = await v.looks(link)
+        handed = await v.person.click(await v.looks(waiting.url / "colleague"), name="Our admin")
+        assert isinstance(handed, Screen), "the link is shown in the answer"
+        v.sees(handed)
+    v.tries.append(Step.LINK_OFFERED)  # the colleague's is an attempt of its own
+    return await v.reconnects(handed.link)
+
+
+async def remembers_it_late(v: Visitor) -> Screen:
+    """Is refused by the provider, closes the window, and says why on the next day."""
+    link = await v.asks_for_a_link()
+    async with v.at_a_browser(v.assistant):
+        await v.is_refused_by_the_provider(await v.goes_to_the_provider(await v.looks(link)))
+        waiting = await v.looks(link)
+        await v.a_day_passes()
+        late = await v.looks(waiting.url)
+        return await v.looks(await v.person.press(late, reason=Reason.NEEDS_ADMIN.value))
+
+
 TEMPERAMENTS: dict[Temperament, int] = {
     quick: 8,
     lost: 2,
@@ -112,5 +145,8 @@ TEMPERAMENTS: dict[Temperament, int] = {
     comes_back_tomorrow: 1,
     on_another_device: 1,
     starts_again: 1,
+    not_an_admin: 1,
+    hands_it_on: 1,
+    remembers_it_late: 1,
 }
 """Each with its share of the people."""

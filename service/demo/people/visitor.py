@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import asyncpg
 from yarl import URL
 
 from schemas.lifecycle import State, Step
+from schemas.reasons import Reason
 from service.demo.host.app import PERSON, TENANT
 from service.demo.person import Person, Screen
 from service.demo.platform import Platform
+from service.demo.simulator.person import SignInStopped
 from service.demo.simulator.seed import PASSWORD
 
 PATIENCE_S = 60
@@ -52,6 +54,11 @@ class Visitor:
     @property
     def email(self) -> str:
         return f"admin.{self.number}@people.example"
+
+    @property
+    def assistant(self) -> str:
+        """Who keeps the books, and is no admin."""
+        return f"assistant.{self.number}@people.example"
 
     @property
     def person(self) -> Person:
@@ -104,6 +111,17 @@ class Visitor:
         authorize = await self.person.press(screen, label)
         self.came_to(Step.PROVIDER_PAGE)
         return authorize
+
+    async def is_refused_by_the_provider(self, authorize: URL) -> None:
+        """Goes through the provider's pages up to one that leads nowhere."""
+        with suppress(SignInStopped):
+            raise AssertionError(f"the provider sends back {await self.person.sign_in(authorize)}")
+
+    async def says_what_was_shown(self, link: str, reason: Reason) -> Screen:
+        """Comes back to the window by the link, and tells there what the provider's last page said."""
+        waiting = await self.looks(link)
+        question = await self.looks(waiting.url / "shown")
+        return await self.looks(await self.person.press(question, reason=reason.value))
 
     async def signs_in(self, authorize: URL, company: str = "", *, consent: bool = True) -> URL:
         """Goes through the provider's pages; returns the way back, not gone yet."""
