@@ -61,6 +61,7 @@ def migrate(config: Config = None) -> None:
 @app.command()
 def demo(
     ci: Annotated[bool, typer.Option("--ci", help="Run the stories without a browser, check them, and end.")] = False,
+    people: Annotated[int, typer.Option(min=0, max=5000, help="Let so many customers of all temperaments come.")] = 0,
     as_json: AsJson = False,
     kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka instead of our own.")] = None,
     postgres: Annotated[str | None, typer.Option(metavar="DSN", help="Use this database instead of our own.")] = None,
@@ -68,7 +69,7 @@ def demo(
     """Show the whole loop on this machine, with a real Kafka and a real PostgreSQL. Ctrl-C ends it."""
     from service.demo.run import demo
 
-    raise typer.Exit(_run(demo(ci=ci, json=as_json, kafka=kafka, postgres=postgres)))
+    raise typer.Exit(_run(demo(ci=ci, json=as_json, people=people, kafka=kafka, postgres=postgres)))
 
 
 @app.command()
