@@ -83,7 +83,8 @@ def _operation(route: Route) -> JSON:
     if parameters := _parameters(route):
         operation["parameters"] = [_ref("parameters", name) for name in parameters]
     if route.request is not None:
-        operation["requestBody"] = {"required": True, "content": _json(route.request.__name__)}
+        is_needed = any(field.is_required() for field in route.request.model_fields.values())
+        operation["requestBody"] = {"required": is_needed, "content": _json(route.request.__name__)}
     return operation | {"responses": {str(route.status): _success(route), **_problems(route)}}
 
 

@@ -73,6 +73,7 @@ RECORDS: dict[str, dict[str, Any]] = {  # Any: JSON
         "remedy": "reauthorise",
         "step": "failure_seen",
         "notice": "person_needed",
+        "link": "https://connect.example.com/reconnect/quickbooks-online/acme.qbo-1",
         "actor": {"kind": "sync_engine", "id": "/engine"},
         "attempt_id": None,
         "expected_account": None,

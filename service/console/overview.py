@@ -14,16 +14,24 @@ from service.console.picture import Pair
 from service.console.visit import Json, Told, Visit
 
 MOST_ACTS = 6
+SOON_DAYS = 7
+MOST_COUNTED = 100
+"""Dead letters beyond that are many, and how many is no longer the question."""
 
 
 async def overview(visit: Visit) -> web.StreamResponse:
     if (elsewhere := travel.by_slider(visit)) is not None:
         return elsewhere
     moment = travel.moment(visit)
-    fleet, providers, funnel = await asyncio.gather(
+    is_now = moment.then is None
+    fleet, providers, funnel, letters, ending = await asyncio.gather(
         visit.ask("get_fleet", query={"as_of": moment.as_of}),
         visit.provider_names(),
-        _funnel(visit, moment),
+        _if_there(visit, "get_funnel", is_now),
+        _if_there(
+            visit, "list_letters", is_now and visit.viewer.whole_fleet, status="waiting", limit=str(MOST_COUNTED)
+        ),
+        _if_there(visit, "list_expiring", is_now, within=str(SOON_DAYS)),
     )
     return visit.page(
         "overview.html",
@@ -35,6 +43,10 @@ async def overview(visit: Visit) -> web.StreamResponse:
         acts=acts(fleet, moment.query),
         providers=providers,
         funnel=funnel,
+        letters=letters["letters"] if letters else [],
+        ending=ending["connectors"] if ending else [],
+        counted=MOST_COUNTED,
+        soon=SOON_DAYS,
     )
 
 
@@ -59,11 +71,11 @@ def acts(fleet: Json, query: Mapping[str, str]) -> list[Json]:
     return told
 
 
-async def _funnel(visit: Visit, moment: travel.Moment) -> Json | None:
-    """The last month's; the page stands without it, so a problem here is no reason to show none of it."""
-    if moment.then is not None:
+async def _if_there(visit: Visit, operation: str, is_wanted: bool, **query: str) -> Json | None:
+    """A part of the page that it can be without: a problem there is no reason to show none of it."""
+    if not is_wanted:
         return None
     try:
-        return await visit.ask("get_funnel")
+        return await visit.ask(operation, query=query)
     except Told:
         return None

@@ -68,6 +68,7 @@ class Deployment:
             "REGRANT_WEB__HOST_ORIGIN": host_url,
             "REGRANT_WEB__RETURN_URLS": f"{host_url}/connections",
             "REGRANT_WEB__COMPLETION_URL": f"{host_url}/connections/complete",
+            "REGRANT_WEB__RECONNECT_URL": f"{host_url}/connections/reconnect",
             **_provider(simulator),
             **{f"REGRANT_RULES__{name.upper()}": value for name, value in (rules or {}).items()},
             **(settings or {}),

@@ -1,12 +1,15 @@
 """What a story becomes in the API and in a support bundle: the bodies of `schemas/`."""
 
-from schemas import api
+from collections.abc import Sequence
+
+from schemas import api, bundle
 from schemas import story as bodies
 from schemas.ids import ConnectorId
 from schemas.records import Account, Actor
 from schemas.records import Evidence as EvidenceBody
 from service.insight.entries import Entry, Evidence
 from service.insight.paragraph import Why
+from service.insight.timeline import Chapter, Happening
 from statemachine.connector import Account as Known
 
 
@@ -22,6 +25,23 @@ def why_body(connector: ConnectorId, told: Why) -> bodies.Why:
         who=told.who_words,
         next=told.next,
         events=[history_entry(event) for event in told.events],
+    )
+
+
+def chapters_body(chapters: Sequence[Chapter]) -> list[bundle.Chapter]:
+    return [
+        bundle.Chapter(attempt_id=chapter.attempt, happenings=[_happening(one) for one in chapter.happenings])
+        for chapter in chapters
+    ]
+
+
+def _happening(one: Happening) -> bundle.Happening:
+    return bundle.Happening(
+        at=one.entry.at,
+        text=one.text,
+        entry=history_entry(one.entry),
+        correlation_id=one.entry.correlation,
+        causation_id=one.entry.causation,
     )
 
 

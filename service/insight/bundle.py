@@ -12,8 +12,6 @@ from schemas.bundle import (
     BundleConnector,
     BundleCredential,
     BundleProvider,
-    Chapter,
-    Happening,
     LogRecord,
     RequestId,
     SupportBundle,
@@ -22,7 +20,7 @@ from schemas.ids import AttemptId, ConnectorId, TenantId
 from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
 from schemas.records import Account
-from service.insight.answers import account_body, evidence_body, history_entry, why_body
+from service.insight.answers import account_body, chapters_body, evidence_body, why_body
 from service.insight.entries import Entry
 from service.insight.names import Names, ProviderNames, cut
 from service.insight.reading import entries_of, glimpse_of
@@ -95,7 +93,7 @@ def _bundle(of: Material, provider: BundleProvider, settings: Mapping[str, str],
         connector=_connector(c),
         state_sentence=c.state.sentence,
         why=why_body(c.id, why(c, entries, names, of.glimpse)),
-        timeline=list(_chapters(entries, names)),
+        timeline=chapters_body(timeline(entries, names)),
         attempts=list(_attempts(entries, of.attempts, names)),
         credentials=[BundleCredential.model_validate(one) for one in of.credentials],
         request_ids=list(_request_ids(entries)),
@@ -141,21 +139,6 @@ def _connector(c: Connector) -> BundleConnector:
         reminders=c.reminders,
         swapped_at=c.swapped,
     )
-
-
-def _chapters(entries: Sequence[Entry], names: Names) -> Iterator[Chapter]:
-    for chapter in timeline(entries, names):
-        happenings = [
-            Happening(
-                at=one.entry.at,
-                text=one.text,
-                entry=history_entry(one.entry),
-                correlation_id=one.entry.correlation,
-                causation_id=one.entry.causation,
-            )
-            for one in chapter.happenings
-        ]
-        yield Chapter(attempt_id=chapter.attempt, happenings=happenings)
 
 
 def _attempts(entries: Sequence[Entry], rows: Sequence[Json], names: Names) -> Iterator[BundleAttempt]:

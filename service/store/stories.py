@@ -43,6 +43,9 @@ select attempt_id, opened_at, expires_at, person_id, person_name, completion, st
 from attempt where connector = $1 order by opened_at desc limit $2
 """
 
+# Whose attempt it is. Primary key.
+CONNECTOR_OF_ATTEMPT = "select connector from attempt where attempt_id = $1"
+
 # How far the person of the live attempt is. Primary key.
 STEP = "select a.step from attempt a where a.attempt_id = $1"
 
@@ -94,6 +97,12 @@ async def log(connection: Connection, pk: int, limit: int) -> Log:
         [_note(row) for row in notes[:limit]],
         len(transitions) > limit or len(notes) > limit,
     )
+
+
+async def log_of_attempt(connection: Connection, attempt: AttemptId, limit: int) -> Log | None:
+    """The newest of its connector's log; `None` where the attempt isn't kept any more."""
+    pk = await connection.fetchval(CONNECTOR_OF_ATTEMPT, attempt)
+    return await log(connection, pk, limit) if pk is not None else None
 
 
 async def step(connection: Connection, attempt: AttemptId) -> Step | None:

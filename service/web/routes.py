@@ -34,6 +34,8 @@ from service.web.browser import Browser
 from service.web.element import element
 from service.web.following import HEADERS, Following, Told, TooManyStreams
 from service.web.pages import RETRY_S, Form, Pages, asset
+from service.web.picture import picture
+from service.web.report import Facts, Report, report
 from service.web.screen import Host, Screen
 from service.web.screens import Screens
 
@@ -75,6 +77,7 @@ def build_web(
     app: web.Application,
     *,
     flow: Flow,
+    facts: Facts,
     public_url: str,
     host_name: str,
     frame_ancestors: Sequence[str],
@@ -103,7 +106,7 @@ def build_web(
     def window(language: Language) -> _Window:
         said = texts(language)
         pages = Pages(said, host, browser, frame_ancestors=frame_ancestors, development=development)
-        return _Window(flow, browser, Screens(said, host), pages, pace, proxies, following)
+        return _Window(flow, browser, Screens(said, host), pages, pace, proxies, following, facts)
 
     windows = _Windows(browser, {language: window(language) for language in LANGUAGES})
     of = windows.of
@@ -120,6 +123,8 @@ def build_web(
     app.router.add_get("/connect/attempts/{attempt}/events", of(_Window.events), allow_head=False)
     app.router.add_post("/connect/attempts/{attempt}/again", of(_Window.again))
     app.router.add_post("/connect/attempts/{attempt}/cancel", of(_Window.cancel))
+    app.router.add_get("/connect/attempts/{attempt}/report", of(_Window.report))
+    app.router.add_get("/connect/attempts/{attempt}/report/file", of(_Window.report_file))
     app.router.add_get("/connect/attempts/{attempt}/shown", of(_Window.what_was_shown))
     app.router.add_post("/connect/attempts/{attempt}/shown", of(_Window.told))
     app.router.add_get("/connect/attempts/{attempt}/colleague", of(_Window.colleague))
@@ -140,6 +145,7 @@ class _Window:
     pace: Pace
     proxies: tuple[Network, ...]
     following: Following
+    facts: Facts
 
     async def start(self, request: web.Request) -> web.Response:
         handoff = _handoff(request)
@@ -315,6 +321,27 @@ class _Window:
         if isinstance(found, HandedOn):
             return self.pages.page(self.screens.handed_on(found))
         return self._onward(request, found)
+
+    # Help.
+
+    async def report(self, request: web.Request) -> web.Response:
+        """The support report, for the browser that may see the attempt."""
+        found = await self._reported(request)
+        return self._dead(found) if isinstance(found, Dead) else self.pages.report(*found)
+
+    async def report_file(self, request: web.Request) -> web.Response:
+        found = await self._reported(request)
+        return self._dead(found) if isinstance(found, Dead) else self.pages.report_file(*found)
+
+    async def _reported(self, request: web.Request) -> tuple[Report, str] | Dead:
+        """The report and the picture of the screen that the person sees."""
+        found = await self._view(request)
+        if isinstance(found, Dead):
+            return found
+        now = datetime.now(UTC)
+        screen = self.screens.attempt(found, now)
+        facts = await self.facts.of(found.attempt)
+        return report(found, screen, facts, self.pages.language, now), picture(screen, self.pages.direction)
 
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The handler's answer, with the headers that each has; every error is a page of ours."""

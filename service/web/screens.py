@@ -91,7 +91,10 @@ class Screens(Asking):
         """Something is wrong with the request or with us; `address` is where a new try begins."""
         key = f"trouble.{kind}"
         again = Action("link", self._texts.say(f"{key}.again"), address) if f"{key}.again" in self._texts else None
-        return replace(self._plain(key, again), support_code=support_code(attempt) if attempt else None)
+        plain = self._plain(key, again)
+        if attempt is None:
+            return plain
+        return replace(plain, support_code=support_code(attempt), help_address=attempt_path(attempt, "report"))
 
     # The screens of an attempt.
 
@@ -111,11 +114,11 @@ class Screens(Asking):
             "waiting",
             "calm",
             "waiting.words",
-            primary=Action("post", self._say("waiting.go_on", values), attempt_path(view, "again")),
-            secondary=Action("link", self._say("waiting.refused", values), attempt_path(view, "shown")),
+            primary=Action("post", self._say("waiting.go_on", values), attempt_path(view.attempt, "again")),
+            secondary=Action("link", self._say("waiting.refused", values), attempt_path(view.attempt, "shown")),
             others=(
-                Action("link", self._say("waiting.hand_on", values), attempt_path(view, "colleague")),
-                Action("post", self._say("waiting.stop", values), attempt_path(view, "cancel")),
+                Action("link", self._say("waiting.hand_on", values), attempt_path(view.attempt, "colleague")),
+                Action("post", self._say("waiting.stop", values), attempt_path(view.attempt, "cancel")),
             ),
         )
 
@@ -151,9 +154,9 @@ class Screens(Asking):
         if reason.offers_login:
             key = f"again.{reason}" if f"again.{reason}" in self._texts else "again.default"
             by_itself = reason is Reason.EXCHANGE_INTERRUPTED
-            again = Action("post", self._say(key, values), attempt_path(view, "again"), by_itself)
+            again = Action("post", self._say(key, values), attempt_path(view.attempt, "again"), by_itself)
         primary, secondary = again or leave, leave if again and leave.kind == "back" else None
-        hand_on = Action("link", self._say("waiting.hand_on", values), attempt_path(view, "colleague"))
+        hand_on = Action("link", self._say("waiting.hand_on", values), attempt_path(view.attempt, "colleague"))
         asked = name.startswith("ended") and reason in SHOWN_BY_PROVIDERS
         if asked and reason is Reason.NEEDS_ADMIN and view.may_hand_on:
             primary, secondary, hand_on = hand_on, again, leave
@@ -171,6 +174,7 @@ class Screens(Asking):
             provider=shown(view.provider.name),
             lines=self._stopped(view, reason) if name.startswith("ended") else (),
             support_code=support_code(view.attempt),
+            help_address=attempt_path(view.attempt, "report"),
             outcome="ended",
         )
 

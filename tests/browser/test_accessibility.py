@@ -12,7 +12,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, Page
 
-from schemas.reasons import Reason
 from service.texts.language import LANGUAGES, Language
 from service.web.pages import asset
 from tests.foreign.set_up import node_modules
@@ -32,7 +31,6 @@ FURTHER = (
     "checking-slow",
     "ended-needs_admin",
     "trouble-cookies",
-    "help",
 )
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
@@ -50,18 +48,11 @@ async def address() -> AsyncIterator[str]:
         del page.headers["Strict-Transport-Security"]
         return page
 
-    async def help_page(request: web.Request) -> web.StreamResponse:
-        pages = pages_in(Language(request.match_info["language"]))
-        page = pages.help(Reason.NEEDS_ADMIN)
-        pages.guard(page)
-        return page
-
     async def press(request: web.Request) -> web.StreamResponse:
         return web.Response(status=303, headers={"Location": f"/{request.match_info['language']}/checking"})
 
     app = web.Application()
     app.router.add_get("/connect/assets/{name}", asset)
-    app.router.add_get("/{language}/help", help_page)
     app.router.add_get("/{language}/{name}", show)
     app.router.add_post("/{language}/{name}", press)
     server = TestServer(app)

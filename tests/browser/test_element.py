@@ -290,6 +290,24 @@ async def test_no_page_that_the_settings_dont_name_shows_the_window_in_a_frame(
     await page.context.close()
 
 
+async def test_the_demos_host_gives_up_an_attempt_whose_window_was_closed_though_its_row_was_drawn_anew(
+    platform: Platform, browser: Browser
+) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{platform.host.url}/connections")
+    row = page.locator(f"[data-connector={FAILING}]")
+    await row.get_by_label("Actions for Books of Drivewell Inc").click()
+    async with page.expect_popup() as popup:
+        await row.get_by_role("button", name="Edit credentials").click()
+    window = await popup.value
+    await expect(window.get_by_role("button", name="Connect to QuickBooks")).to_be_visible()
+    await expect(row).to_have_attribute("data-state", "awaiting_auth")
+    await window.close()
+    await expect(row).not_to_have_attribute("data-state", "awaiting_auth")
+    await expect(row).to_contain_text("You stopped before the end")
+    await page.context.close()
+
+
 # The steps, live.
 
 

@@ -1,0 +1,188 @@
+"""The console in a real browser: live without reloading, the same without script, and no complaint of the policy."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from schemas.ids import ConnectorId, ProviderId, TenantId
+from schemas.lifecycle import ActorKind, State
+from statemachine import inputs as say
+from tests.browser.conftest import SCREENS
+from tests.console import Console, console_on
+
+pytestmark = pytest.mark.browser
+
+SHOTS = SCREENS / "console"
+LETTER = """
+insert into dead_letter (
+    shard, seq, at, topic, partition, record_offset, record_key, record_value, header_names, header_values, code, detail
+) values (0, 900001, now() - interval '2 hours', 't.connectors.sync.events.v1', 0, 9912, 'c003', '{}', '{}', '{}',
+    'schema', 'Wrong: started_at.')
+"""
+PAGES = {
+    "overview": "/console",
+    "connectors": "/console/connectors?state=failed",
+    "funnel": "/console/funnel",
+    "times": "/console/times",
+    "errors": "/console/errors",
+    "expiring": "/console/expiring?within=365",
+    "providers": "/console/providers",
+    "provider": "/console/providers/quickbooks-online",
+    "dead-letters": "/console/dead-letters",
+    "dead-letter": "/console/dead-letters/0-900001",
+}
+
+
+@pytest.fixture
+async def console(database: str, tmp_path: Path) -> AsyncIterator[Console]:
+    async with console_on(database, tmp_path) as console:
+        await console.pool.execute(LETTER)
+        yield console
+
+
+async def opened(console: Console, page: Page) -> list[str]:
+    """Comes in by a link; returns what the browser will complain of from here on."""
+    await page.goto(await console.link())
+    await page.get_by_role("button", name="Open the console").click()
+    await expect(page.locator("[data-picture]")).to_be_visible()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+async def shot(page: Page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+async def a_failed_one(console: Console) -> str:
+    """The address of the page of a connector that has failed."""
+    row = await console.pool.fetchrow(
+        "select tenant_id, connector_id from connector where state = 'failed' order by version desc limit 1"
+    )
+    assert row is not None
+    return f"/console/connectors/{row['tenant_id']}/{row['connector_id']}"
+
+
+async def test_the_picture_is_live_without_reloading_and_drops_what_comes_too_late(
+    console: Console, browser: Browser
+) -> None:
+    page = await browser.new_page(viewport={"width": 1440, "height": 1000})
+    complaints = await opened(console, page)
+    await expect(page.locator("[data-live]")).to_have_text("live")
+    healthy = page.locator("[data-node=healthy] [data-count]")
+    before = await console.pool.fetchval("select count(*) from connector where state = 'healthy'")
+    await expect(healthy).to_have_text(str(before))
+    await shot(page, "overview-light")
+    await page.evaluate("document.querySelector('h1').dataset.stays = 'yes'")
+    new = say.Register(
+        connector=ConnectorId("c-new"),
+        tenant=TenantId("acme"),
+        provider=ProviderId("quickbooks-online"),
+        name="New books",
+        connected=True,
+    )
+    await console.herd.say(new, by=ActorKind.HOST)
+    await expect(healthy).to_have_text(str(before + 1))
+    assert await page.evaluate("document.querySelector('h1').dataset.stays") == "yes", "the page was loaded again"
+    late = {
+        "at": "2020-01-01T00:00:00Z",
+        "nodes": {"healthy": {"count": "7777", "share": "", "some": True}},
+        "arrows": {},
+    }
+    await page.evaluate(
+        "data => document.dispatchEvent(new CustomEvent('htmx:sseBeforeMessage', {detail: {type: 'picture', data}}))",
+        json.dumps(late),
+    )
+    await expect(healthy).to_have_text(str(before + 1))
+    await page.locator("[data-node=failed]").click()
+    await expect(page.get_by_role("heading", name="Connectors")).to_be_visible()
+    assert await page.locator("td .state:not(.failed)").count() == 0
+    assert complaints == []
+
+
+async def test_p24_a_connectors_page_says_why_with_its_proof_and_the_path_that_it_walked(
+    console: Console, browser: Browser
+) -> None:
+    page = await browser.new_page(viewport={"width": 1440, "height": 1000})
+    complaints = await opened(console, page)
+    await page.goto(console.origin + await a_failed_one(console))
+    why = page.locator("section.why")
+    await expect(why.get_by_role("heading")).to_have_text("Why is it in this state?")
+    assert 1 <= await why.locator(".proof > li").count() <= 3
+    await expect(page.locator(".node.here")).to_have_attribute("data-node", "failed")
+    assert await page.locator(".arrow.walked[data-arrow]").count() > 0
+    assert await page.locator(".timeline > li").count() > 1
+    await shot(page, "connector-light")
+    await page.get_by_role("link", name="Disconnect …").click()
+    await expect(page.get_by_role("heading", name="Disconnect")).to_be_visible()
+    await page.get_by_role("button", name="Disconnect it").click()
+    await expect(page.locator("h1 .state")).to_have_text("Disconnected")
+    await expect(page.locator(".timeline > li").first).to_contain_text("an operator (Kim from support)")
+    assert complaints == []
+
+
+async def test_every_page_is_whole_in_dark_and_on_a_phone_and_says_nothing_to_the_console(
+    console: Console, browser: Browser
+) -> None:
+    context = await browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
+    page = await context.new_page()
+    complaints = await opened(console, page)
+    for name, address in {**PAGES, "connector": await a_failed_one(console)}.items():
+        await page.set_viewport_size({"width": 1440, "height": 1000})
+        answer = await page.goto(console.origin + address)
+        assert answer is not None
+        assert (answer.status, name) == (200, name)
+        await expect(page.locator("h1")).to_be_visible()
+        await shot(page, f"{name}-dark")
+        await page.set_viewport_size({"width": 320, "height": 700})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 320, name
+    assert complaints == []
+
+
+async def test_the_list_narrows_as_one_types_and_goes_back_in_time(console: Console, browser: Browser) -> None:
+    page = await browser.new_page(viewport={"width": 1440, "height": 1000})
+    complaints = await opened(console, page)
+    before = await console.pool.fetchval("select now()")
+    await page.goto(f"{console.origin}/console/connectors")
+    await page.get_by_label("Id, name or account").fill("c00")
+    await expect(page).to_have_url(lambda url: "q=c00" in url)
+    ids = await page.locator("#found tbody td:first-child small").all_text_contents()
+    assert ids
+    assert all(id_.startswith("c00") for id_ in ids)
+    gone = next(c for c in console.herd.known.values() if c.state is State.HEALTHY)
+    await console.herd.say(say.Delete(connector=gone.id), by=ActorKind.HOST)
+    address = f"/console/connectors/{gone.tenant}/{gone.id}"
+    answer = await page.goto(console.origin + address)
+    assert answer is not None
+    assert answer.status == 404
+    complaints.clear()  # the browser says so, too
+    await page.goto(f"{console.origin}{address}?as_of={before:%Y-%m-%dT%H:%M:%SZ}")
+    await expect(page.locator(".travel.then")).to_contain_text("rebuilt from the log")
+    await expect(page.locator("h1 .state")).to_have_text("Healthy")
+    assert complaints == []
+
+
+async def test_everything_works_with_script_off(console: Console, browser: Browser) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await opened(console, page)
+    await page.get_by_role("link", name="Connectors", exact=True).click()
+    await page.get_by_label("State").select_option("failed")
+    await page.get_by_role("button", name="Show").click()
+    await page.locator("#found a.name").first.click()
+    await expect(page.get_by_role("heading", name="Why is it in this state?")).to_be_visible()
+    await page.get_by_role("link", name="Dead letters").click()
+    await page.locator("#found a.name").first.click()
+    await page.get_by_role("button", name="Drop it").click()
+    await expect(page.get_by_role("main")).to_contain_text("Dropped by Kim from support")
+    await page.get_by_role("link", name="Overview").click()
+    await page.get_by_label("Go back").fill("100")
+    await page.get_by_role("button", name="Go", exact=True).click()
+    await expect(page.locator(".travel.then")).to_be_visible()
+    await page.get_by_role("button", name="Leave").click()
+    await expect(page.get_by_role("heading")).to_have_text("You have left")
