@@ -83,7 +83,8 @@ def _operation(route: Route) -> JSON:
     if parameters := _parameters(route):
         operation["parameters"] = [_ref("parameters", name) for name in parameters]
     if route.request is not None:
-        operation["requestBody"] = {"required": True, "content": _json(route.request.__name__)}
+        is_needed = any(field.is_required() for field in route.request.model_fields.values())
+        operation["requestBody"] = {"required": is_needed, "content": _json(route.request.__name__)}
     return operation | {"responses": {str(route.status): _success(route), **_problems(route)}}
 
 
@@ -112,6 +113,8 @@ def _success(route: Route) -> JSON:
         response["headers"] = {name: _ref("headers", name) for name in headers}
     if route.response is not None:
         response["content"] = _json(route.response.__name__)
+        if route.also is not None:
+            response["content"][route.also] = {"schema": {"type": "string"}}
     if route.is_stream:
         response["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     return response

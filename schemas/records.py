@@ -180,6 +180,11 @@ class Transition(Outgoing):
     remedy: Remedy | None = None
     step: Step | None = Field(default=None, description="The step of the re-authorisation that was reached.")
     notice: Notice | None = Field(default=None, description="Whom this should wake, or silence.")
+    link: str | None = Field(
+        default=None,
+        description="Where its owner signs in again, for the message that the notice asks for. It leads through the"
+        " host's login to a fresh handoff whenever it is opened, and holds no secret.",
+    )
     actor: Actor
     attempt_id: UUID | None = Field(default=None, description="The attempt that it belongs to.")
     expected_account: Account | None = None

@@ -93,6 +93,8 @@ class Route:
     reach: Reach = Reach.TENANT
     is_stream: bool = False
     """The answer is `text/event-stream`, and can be taken up again by `Last-Event-ID`."""
+    also: str | None = None
+    """The other media type that the answer comes as, where `Accept` asks for it."""
     speaks: bool = False
     """The answer holds words, in the language that `Accept-Language` prefers."""
 

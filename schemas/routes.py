@@ -1,6 +1,6 @@
 """The HTTP API as one table of routes: the OpenAPI document and the handlers' registration are made from it."""
 
-from schemas import api, console, story
+from schemas import api, bundle, console, story
 from schemas.fleet_routes import FLEET_ROUTES
 from schemas.problems import ProblemCode
 from schemas.route import Filter, Reach, Route, Scope, Tag
@@ -106,6 +106,16 @@ ROUTES: tuple[Route, ...] = (
         Tag.CONNECTORS,
         Scope.CONNECTORS_READ,
         story.Why,
+    ),
+    Route(
+        "get_bundle",
+        "GET",
+        f"{_CONNECTOR}/bundle",
+        "Get the support bundle: everything that helps to help, and no secret",
+        Tag.CONNECTORS,
+        Scope.CONNECTORS_READ,
+        bundle.SupportBundle,
+        also="text/markdown",
     ),
     Route(
         "open_attempt",

@@ -73,6 +73,7 @@ RECORDS: dict[str, dict[str, Any]] = {  # Any: JSON
         "remedy": "reauthorise",
         "step": "failure_seen",
         "notice": "person_needed",
+        "link": "https://connect.example.com/reconnect/quickbooks-online/acme.qbo-1",
         "actor": {"kind": "sync_engine", "id": "/engine"},
         "attempt_id": None,
         "expected_account": None,
@@ -145,6 +146,18 @@ _PARAGRAPH = (
     "QuickBooks no longer accepts the saved sign-in for Acme Inc. Nobody has tried to sign in since. It waits for an "
     "Organization Admin of Acme Inc to sign in; a reminder is due on 25 November 2026 at 08:30 UTC."
 )
+_WHY = {
+    "connector_id": "acme.qbo-1",
+    "state": "failed",
+    "since": "2026-11-24T08:30:00.123456Z",
+    "reason": "token_refused",
+    "paragraph": _PARAGRAPH,
+    "from_the_log": _PARAGRAPH,
+    "who_acts": "owner",
+    "who": "an Organization Admin of Acme Inc",
+    "next": "Let an Organization Admin open a new link and sign in to QuickBooks.",
+    "events": [_FAILURE],
+}
 
 BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     "Problem": {
@@ -163,17 +176,95 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     "Connector": _CONNECTOR,
     "ConnectorList": {"connectors": [_CONNECTOR]},
     "History": {"entries": [_FAILURE]},
-    "Why": {
-        "connector_id": "acme.qbo-1",
-        "state": "failed",
-        "since": "2026-11-24T08:30:00.123456Z",
-        "reason": "token_refused",
-        "paragraph": _PARAGRAPH,
-        "from_the_log": _PARAGRAPH,
-        "who_acts": "owner",
-        "who": "an Organization Admin of Acme Inc",
-        "next": "Let an Organization Admin open a new link and sign in to QuickBooks.",
-        "events": [_FAILURE],
+    "Why": _WHY,
+    "SupportBundle": {
+        "format": "regrant.support-bundle.v1",
+        "made_at": "2026-11-24T09:12:00Z",
+        "regrant_version": "1.0.0",
+        "provider": {
+            "id": "quickbooks-online",
+            "title": "QuickBooks",
+            "account_word": "company",
+            "admin_word": "Organization Admin",
+            "environment": "production",
+            "description": "4a3f9c1e7b20",
+            "status_page": "https://status.developer.intuit.com",
+        },
+        "connector": _STATE
+        | {
+            "transient_failures": 0,
+            "unavailable": 0,
+            "sync_asks": 0,
+            "reminders": 0,
+            "swapped_at": "2026-10-01T08:00:00Z",
+        },
+        "state_sentence": "A person is needed; the reason says why.",
+        "why": _WHY,
+        "timeline": [
+            {
+                "attempt_id": None,
+                "happenings": [
+                    {
+                        "at": "2026-11-24T08:30:00.123456Z",
+                        "text": "The sync engine reported a failed sync.",
+                        "entry": _FAILURE,
+                        "correlation_id": None,
+                        "causation_id": "e-1",
+                    }
+                ],
+            }
+        ],
+        "attempts": [
+            {
+                "attempt_id": _ATTEMPT,
+                "opened_at": "2026-10-01T07:55:00Z",
+                "opened_by": "the host (backend)",
+                "person": "Robin Fields",
+                "step": "credential_saved",
+                "status": "connected",
+                "ended_at": "2026-10-01T08:00:00Z",
+                "reason": None,
+                "because": None,
+                "expected_account": _ACCOUNT,
+                "seen_account": None,
+                "evidence": None,
+            }
+        ],
+        "credentials": [
+            {
+                "generation": 3,
+                "status": "current",
+                "account_id": "9130347798120106",
+                "scope": "com.intuit.quickbooks.accounting",
+                "rotation": 12,
+                "refreshable": True,
+                "made_at": "2026-10-01T08:00:00Z",
+                "refreshed_at": "2026-11-24T08:00:00Z",
+                "access_expires_at": "2026-11-24T09:00:00Z",
+                "refresh_expires_at": "2027-03-04T08:00:00Z",
+                "refresh_estimated": False,
+                "hard_expires_at": "2031-10-01T08:00:00Z",
+                "hard_estimated": True,
+                "announced_end": None,
+                "ends_at": "2027-03-04T08:00:00Z",
+                "ends_estimated": False,
+                "attempt_id": _ATTEMPT,
+            }
+        ],
+        "request_ids": [
+            {
+                "at": "2026-11-24T08:30:00.123456Z",
+                "request_id": "1-6743a1b2-5f2e8f2d0c1a",
+                "status": 401,
+                "code": "3200",
+            }
+        ],
+        "correlation_ids": ["0af7651916cd43dd8448eb211c80319c"],
+        "settings": {"REGRANT_RULES__ATTEMPT_TIME": "PT30M"},
+        "log": [{"transition": RECORDS["Transition"], "sync_request": None, "trace": None}],
+        "notes": [],
+        "path": ["healthy", "failed"],
+        "left_out": False,
     },
     "Person": {"id": "u-17", "name": "Robin Fields"},
     "OpenAttempt": {

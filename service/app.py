@@ -31,6 +31,7 @@ from service.http.console import Sessions, make_link, operator
 from service.http.context import LARGEST_BODY, Parts
 from service.http.health import Probes, add_documents
 from service.insight.counting import Counter
+from service.insight.facts import AttemptsFacts
 from service.insight.feed import Feed
 from service.kafka.clients import make_admin, make_consumer, make_plain_producer, make_producer
 from service.kafka.published import Publication
@@ -55,6 +56,7 @@ from service.oauth.verdict import ReportedErrors
 from service.oauth.verify import Verifier
 from service.settings import Settings
 from service.settings.model import Retention
+from service.settings.printed import told_to_support
 from service.store import migrate as migrations
 from service.store import passages
 from service.store.environments import settle_environments
@@ -136,6 +138,7 @@ def _put_together(
         shard_of=shard_of,
         rules=settings.rules,
         providers=ReportedErrors(providers),
+        public_url=settings.http.public_url,
     )
     keeper = Keeper(vault)
     public_url = settings.http.public_url
@@ -325,6 +328,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     speaking = build_web(
         app,
         flow=service.flow,
+        facts=AttemptsFacts(service.pool),
         public_url=public_url,
         host_name=settings.web.host_name,
         frame_ancestors=settings.web.frame_ancestors,
@@ -361,6 +365,7 @@ def parts_of(service: Service) -> Parts:
         service.pool,
         service.settings.http.public_url,
         service.counter,
+        told_to_support(service.settings),
         partial(fault_of, prefix=service.settings.kafka.topic_prefix),
         Feed(service.pool),
     )
@@ -379,11 +384,11 @@ async def keep_partitions(pool: Pool, retention: Retention) -> None:
         try:
             async with pool.acquire() as connection:
                 await ensure_partitions(connection)
-                await passages.keep(connection, edition(library()))
                 for tables, keep in ((LOG, retention.log), (AUDIT, retention.audit)):
                     if keep is not None and (dropped := await drop_partitions(connection, tables, keep)):
                         log.info("months_dropped", partitions=dropped)
                 await clear_attempts(connection, ATTEMPTS_KEPT)
+                await passages.keep(connection, edition(library()))
         except (*TRANSIENT, *PASSES) as error:
             log.warning("partitions_wait", error=type(error).__name__)
         await asyncio.sleep(PARTITIONS_EVERY_S)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from schemas.lifecycle import State
     from service.settings import Settings
 
 Result = TypeVar("Result")
@@ -31,6 +32,7 @@ providers = typer.Typer(help="The catalogue of providers.", no_args_is_help=True
 app.add_typer(providers, name="providers")
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (REGRANT_CONFIG).")]
+ConnectorArgument = Annotated[str, typer.Argument(metavar="ID", help="The connector's id, of whatever tenant.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -59,6 +61,7 @@ def migrate(config: Config = None) -> None:
 @app.command()
 def demo(
     ci: Annotated[bool, typer.Option("--ci", help="Run the stories without a browser, check them, and end.")] = False,
+    people: Annotated[int, typer.Option(min=0, max=5000, help="Let so many customers of all temperaments come.")] = 0,
     as_json: AsJson = False,
     kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka instead of our own.")] = None,
     postgres: Annotated[str | None, typer.Option(metavar="DSN", help="Use this database instead of our own.")] = None,
@@ -66,7 +69,7 @@ def demo(
     """Show the whole loop on this machine, with a real Kafka and a real PostgreSQL. Ctrl-C ends it."""
     from service.demo.run import demo
 
-    raise typer.Exit(_run(demo(ci=ci, json=as_json, kafka=kafka, postgres=postgres)))
+    raise typer.Exit(_run(demo(ci=ci, json=as_json, people=people, kafka=kafka, postgres=postgres)))
 
 
 @app.command()
@@ -148,8 +151,8 @@ def expiring(
     loaded = _settings(config)
     from datetime import timedelta
 
-    from service.expiring import as_json as in_json
-    from service.expiring import expiring, printed
+    from service.terminal.expiring import as_json as in_json
+    from service.terminal.expiring import expiring, printed
 
     found = _run(expiring(loaded, timedelta(days=within)))
     typer.echo(in_json(found) if as_json else "\n".join(printed(found)))
@@ -165,6 +168,64 @@ def console(
     from service.app import console_link
 
     typer.echo(_run(console_link(loaded, name)))
+
+
+@app.command("list")
+def list_(
+    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only those of this provider.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 1000,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """List connectors, over all tenants: their states, why, and who acts."""
+    loaded = _settings(config)
+    from service.terminal.listing import as_json as in_json
+    from service.terminal.listing import listed, printed
+
+    found = _run(listed(loaded, _state(state), provider, tenant, most))
+    typer.echo(in_json(found) if as_json else "\n".join(printed(found)))
+
+
+@app.command()
+def why(connector: ConnectorArgument, as_json: AsJson = False, config: Config = None) -> None:
+    """Say why a connector is in its state: what happened, what was tried, what is awaited, and who acts."""
+    loaded = _settings(config)
+    from service.terminal.stories import bundled, why_json, why_printed
+
+    made = _run(bundled(loaded, connector))
+    typer.echo(why_json(made) if as_json else "\n".join(why_printed(made)))
+
+
+@app.command()
+def timeline(connector: ConnectorArgument, as_json: AsJson = False, config: Config = None) -> None:
+    """Tell what happened to a connector, in order, with what belongs to one attempt together."""
+    loaded = _settings(config)
+    from service.terminal.stories import bundled, timeline_json, timeline_printed
+
+    made = _run(bundled(loaded, connector))
+    told = timeline_json(made.timeline) if as_json else "\n".join(timeline_printed(made))
+    typer.echo(told)
+
+
+@app.command()
+def bundle(
+    connector: Annotated[str, typer.Argument(metavar="ID | replay", help="The connector's id; or the word replay.")],
+    file: Annotated[Path | None, typer.Argument(help="After replay: the bundle to tell again.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it there; Markdown for *.md.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Make a connector's support bundle, without a secret; or tell one again from its file, without any database."""
+    from service.terminal.stories import bundled, replay_json, replay_printed, written
+
+    if file is not None:
+        if connector != "replay":
+            raise typer.BadParameter("only `regrant bundle replay FILE` takes a second word")
+        typer.echo(replay_json(file) if as_json else "\n".join(replay_printed(file)))
+        return
+    typer.echo(written(_run(bundled(_settings(config), connector)), output, as_json=as_json))
 
 
 @app.command("import")
@@ -267,6 +328,14 @@ def providers_check(
         typer.echo(line)
 
 
+def _state(given: str | None) -> "State | None":
+    from schemas.lifecycle import State
+
+    if given is not None and given not in set(State):
+        raise typer.BadParameter(f"there is no state {given}: there are {', '.join(State)}", param_hint="--state")
+    return State(given) if given else None
+
+
 def _settings(config: Path | None, *, logs: bool = True) -> "Settings":
     from service.settings import load
     from service.telemetry import set_up_logs
@@ -325,6 +394,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.store.environments import EnvironmentChanged
     from service.store.migrate import ShardsDiffer
     from service.telemetry import redacted_text
+    from service.terminal.stories import NoBundle, UnknownConnector
     from service.vault.keys import NoKey, SourceAway
 
     set_up = (
@@ -340,7 +410,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     )
     if isinstance(error, SourceAway):
         return UNREACHABLE, str(error)
-    if isinstance(error, set_up | StillNeeded):
+    if isinstance(error, set_up | StillNeeded | UnknownConnector | NoBundle):
         return WRONG_SET_UP, str(error)
     line = redacted_text(" ".join(str(error).split()))
     match error:

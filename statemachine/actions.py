@@ -130,13 +130,11 @@ def pause_then_ask(d: Draft, i: SyncFailed) -> None:
 
 
 def fail(d: Draft, i: SyncFailed | RefreshRejected) -> None:
-    d.connector.reason = d.reason = i.reason
-    d.connector.reminders = 0
-    d.step = Step.FAILURE_SEEN
-    if i.reason.offers_login:
-        _forget_the_end(d.connector)  # it has come
-    _tell_who_must_act(d)
-    _schedule_reminder(d)
+    known = _is_asked_to_sign_in(d.connector, i.reason)
+    _note_why(d, i)
+    if not known:
+        _tell_who_must_act(d)
+        _schedule_reminder(d)
 
 
 def recover(d: Draft, i: SyncSucceeded) -> None:
@@ -159,13 +157,11 @@ def fallback_recovers(d: Draft, i: SyncSucceeded) -> None:
 
 
 def fallback_fails(d: Draft, i: SyncFailed | RefreshRejected) -> None:
+    known = _is_asked_to_sign_in(d.connector, i.reason)
     d.connector.fallback = State.FAILED
-    d.connector.reason = d.reason = i.reason
-    d.connector.reminders = 0
-    d.step = Step.FAILURE_SEEN
-    if i.reason.offers_login:
-        _forget_the_end(d.connector)
-    _tell_who_must_act(d)
+    _note_why(d, i)
+    if not known:
+        _tell_who_must_act(d)
 
 
 def ask_again(d: Draft, i: SyncExpired) -> None:
@@ -336,8 +332,23 @@ def _request_sync(d: Draft) -> None:
     d.effects.append(RequestSync(c.generation, c.failed_since or c.last_success, c.position, c.sync_asks))
 
 
+def _is_asked_to_sign_in(c: Connector, reason: Reason) -> bool:
+    """Whether the owner was told of this failure: another reason that the same login mends is no other failure."""
+    if c.reason is None or c.reason is Reason.NEVER_CONNECTED:
+        return False
+    return c.reason.offers_login and reason.offers_login
+
+
+def _note_why(d: Draft, i: SyncFailed | RefreshRejected) -> None:
+    d.connector.reason = d.reason = i.reason
+    d.step = Step.FAILURE_SEEN
+    if i.reason.offers_login:
+        _forget_the_end(d.connector)  # it has come
+
+
 def _tell_who_must_act(d: Draft) -> None:
     assert d.reason is not None
+    d.connector.reminders = 0
     operator = d.reason.remedy is Remedy.FIX_CONFIGURATION
     d.notice = Notice.OPERATOR_NEEDED if operator else Notice.PERSON_NEEDED
 

@@ -12,7 +12,11 @@ from service.demo.steps import Steps, console_for
 
 @asynccontextmanager
 async def platform_on(
-    database: str, bootstrap: str, prefix: str, rules: Mapping[str, str] | None = None
+    database: str,
+    bootstrap: str,
+    prefix: str,
+    rules: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Platform]:
     """A running platform on this database, these brokers, and topics with this prefix."""
     servers: asyncio.Future[Servers] = asyncio.get_running_loop().create_future()
@@ -20,5 +24,5 @@ async def platform_on(
     with contextlib.closing(Supervisor()) as supervisor:
         ports = Ports(free_port(), free_port(), free_port())
         steps = Steps(console_for(json=True), quiet=True)
-        async with running_platform(supervisor, steps, "test", servers, ports, rules) as platform:
+        async with running_platform(supervisor, steps, "test", servers, ports, rules, settings) as platform:
             yield platform

@@ -28,7 +28,9 @@ async def overview(visit: Visit) -> web.StreamResponse:
         visit.ask("get_fleet", query={"as_of": moment.as_of}),
         visit.provider_names(),
         _if_there(visit, "get_funnel", is_now),
-        _if_there(visit, "list_letters", is_now and visit.viewer.whole_fleet, status="waiting", limit=str(MOST_COUNTED)),
+        _if_there(
+            visit, "list_letters", is_now and visit.viewer.whole_fleet, status="waiting", limit=str(MOST_COUNTED)
+        ),
         _if_there(visit, "list_expiring", is_now, within=str(SOON_DAYS)),
     )
     return visit.page(

@@ -36,6 +36,7 @@ class Deployment:
         dsn: str,
         topic_prefix: str,
         rules: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._log = supervisor.folder / f"{name}.log"
@@ -67,8 +68,10 @@ class Deployment:
             "REGRANT_WEB__HOST_ORIGIN": host_url,
             "REGRANT_WEB__RETURN_URLS": f"{host_url}/connections",
             "REGRANT_WEB__COMPLETION_URL": f"{host_url}/connections/complete",
+            "REGRANT_WEB__RECONNECT_URL": f"{host_url}/connections/reconnect",
             **_provider(simulator),
             **{f"REGRANT_RULES__{name.upper()}": value for name, value in (rules or {}).items()},
+            **(settings or {}),
         }
         simulator.world.client.redirect_uris.add(f"{self.url}/oauth/callback/{QUICKBOOKS}")
 

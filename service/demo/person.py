@@ -4,6 +4,7 @@ Brings what a browser brings: cookies, and where its requests come from.
 """
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from types import TracebackType
@@ -13,6 +14,9 @@ import aiohttp
 from yarl import URL
 
 from service.demo.simulator import person as at_the_provider
+
+_PRIMARY = re.compile(r"data-primary>(.*?)</div>", re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
 
 MOST_REDIRECTS = 10
 LOOK_EVERY_S = 0.1
@@ -39,12 +43,16 @@ class Screen:
     heading: str
     text: str
     forms: tuple[Form, ...]
+    next_step: str
+    """The words of the first button; empty where there is none."""
+    link: str
+    """A link that the page shows to be copied; empty where there is none."""
 
 
 class _Reader(HTMLParser):
     def __init__(self, url: URL, html: str) -> None:
         super().__init__()
-        self.name, self.is_final, self.heading = "", True, ""
+        self.name, self.is_final, self.heading, self.link = "", True, "", ""
         self.forms: list[tuple[str, dict[str, str], list[str]]] = []
         self._words: list[str] = []
         self._inside: str = ""
@@ -60,6 +68,8 @@ class _Reader(HTMLParser):
             self.is_final = given.get("data-final") == "yes" or bool(given.get("data-outcome"))
         if tag == "form":
             self.forms.append((given.get("action", ""), {}, []))
+        elif tag == "input" and "readonly" in given:
+            self.link = given.get("value", "")
         elif tag == "input" and self.forms:
             self.forms[-1][1][given.get("name", "")] = given.get("value", "")
         elif tag in ("h1", "button"):
@@ -118,18 +128,24 @@ class Person:
                 url = url.join(URL(response.headers["Location"], encoded=True))
         raise AssertionError(f"the redirects have no end: {url.origin()}")
 
-    async def press(self, screen: Screen, label: str = "") -> URL:
+    async def press(self, screen: Screen, label: str = "", **filled: str) -> URL:
         """Presses the button whose words begin with `label`; returns where that leads, not opened yet."""
+        found = await self.click(screen, label, **filled)
+        if isinstance(found, Screen):
+            raise AssertionError(f"the button {label!r} leads nowhere: {found.status} {found.text[:300]}")
+        return found
+
+    async def click(self, screen: Screen, label: str = "", **filled: str) -> URL | Screen:
+        """As `press`, with what is filled in; a page that the button itself leads to is an answer, too."""
         form = next((form for form in screen.forms if form.label.startswith(label)), None)
         if form is None:
             raise AssertionError(f"no button {label!r} on the screen {screen.heading!r}: {screen.text[:300]}")
         headers = {"Sec-Fetch-Site": "same-origin", "Origin": str(form.address.origin())}
         async with self.session.post(
-            form.address, data=form.fields, headers=headers, allow_redirects=False
+            form.address, data=form.fields | filled, headers=headers, allow_redirects=False
         ) as response:
             if response.status != 303:
-                text = _screen(form.address, response.status, await response.text()).text
-                raise AssertionError(f"the button {form.label!r} leads nowhere: {response.status} {text[:300]}")
+                return _screen(form.address, response.status, await response.text())
             return form.address.join(URL(response.headers["Location"], encoded=True))
 
     async def sign_in(
@@ -178,4 +194,6 @@ def _screen(url: URL, status: int, html: str) -> Screen:
     forms = tuple(
         Form(url.join(URL(action)) if action else url, fields, " ".join(words)) for action, fields, words in read.forms
     )
-    return Screen(url, status, read.name, read.is_final, read.heading, read.text, forms)
+    primary = _PRIMARY.search(html)
+    next_step = " ".join(_TAG.sub(" ", primary[1]).split()) if primary else ""
+    return Screen(url, status, read.name, read.is_final, read.heading, read.text, forms, next_step, read.link)

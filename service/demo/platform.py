@@ -65,8 +65,12 @@ async def running_platform(
     servers: "asyncio.Future[Servers] | asyncio.Task[Servers]",
     ports: Ports,
     rules: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Platform]:
-    """Starts the parts, side by side where they allow it; each step turns green after its probe passed."""
+    """Starts the parts, side by side where they allow it; each step turns green after its probe passed.
+
+    `settings` are variables of regrant's environment that differ from the demo's.
+    """
     async with aiohttp.ClientSession() as session:
         async with steps.step(f"{name}: simulated Intuit") as step:
             simulator = await Simulator.start(ports=(ports.provider, 0, 0))
@@ -84,6 +88,7 @@ async def running_platform(
                 dsn=at.dsn,
                 topic_prefix=at.topic_prefix,
                 rules=rules,
+                settings=settings,
             )
             async with steps.step(f"{name}: keys, database and topics") as step:
                 deployment.make_keys()

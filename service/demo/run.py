@@ -17,6 +17,7 @@ from rich.console import Console
 
 from service.demo import steps as said
 from service.demo.embedded.child import Supervisor, free_port
+from service.demo.people.run import let_people_go
 from service.demo.platform import Platform, Ports, running_platform
 from service.demo.servers import running_kafka, running_postgres, servers_of
 from service.demo.set_up import connect_drivewell
@@ -25,6 +26,8 @@ from service.demo.stories.report import Report
 from service.demo.stories.run import PLATFORMS, run_stories
 
 DEMO = "demo"
+SEED = 1
+"""Of the people: the same come each time, in the same order."""
 INTERRUPTED = 130
 
 
@@ -41,12 +44,15 @@ async def demo(
     *,
     ci: bool,
     json: bool,
+    people: int = 0,
     kafka: str | None,
     postgres: str | None,
     port: int = 8080,
     open_browser: bool = False,
 ) -> int:
-    """Runs the demo; `port` is the host application's, those behind it are regrant's and the provider's.
+    """Runs the demo; with `people`, so many customers come and go, and what they met is judged.
+
+    `port` is the host application's, those behind it are regrant's and the provider's.
 
     Returns the exit code: 0, 1 where a story failed, 130 when the stories were interrupted. Raises what a part raises
     that can't start.
@@ -58,7 +64,7 @@ async def demo(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is just starting makes it chatty
     with _interrupting(task), closing(Supervisor()) as supervisor, Steps(console) as steps:
         try:
-            if ci:
+            if ci and not people:
                 wanted = [Wanted(name, _any_ports(), rules) for name, rules in PLATFORMS.items()]
                 measured = asyncio.Event()
                 async with running(supervisor, steps, wanted, kafka, postgres, after=measured) as platforms:
@@ -70,6 +76,13 @@ async def demo(
                 async with steps.step("Drivewell's connectors") as step:
                     await connect_drivewell(platform, step.say)
                     step.done("connected; one of them has failed since")
+                if people:
+                    report = Report(console, began)
+                    async with steps.step(f"{people} people") as step:
+                        await let_people_go(platform, people, SEED, report, step)
+                    code = report.close(as_json=json)
+                    if ci:
+                        return code
                 steps.settle()
                 _show_addresses(console, platform)
                 if open_browser:

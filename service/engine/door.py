@@ -49,11 +49,14 @@ class Engine:
         shard_of: Callable[[ConnectorId], Shard],
         rules: Rules,
         providers: ProviderPort,
+        public_url: str = "",
     ) -> None:
+        """`public_url` is what the links of the records begin with."""
         self.store = store
         self.rules = rules
         self.shard_of = shard_of
         self._providers = providers
+        self._public_url = public_url
         self._queues = {Shard(shard): Queue() for shard in range(shards)}
         self.tails: dict[Shard, Tail] = {shard: Tail() for shard in self._queues}
         """What was just added to each shard's log, for the relay."""
@@ -137,7 +140,7 @@ class Engine:
         works = [*callers, *(work for chunk in chunks for work in chunk.works)]
         ids = {id_ for work in works if (id_ := work.connector) is not None}
         now, loaded = await self.store.load(ids, self.shard_of)
-        batch, receipts = fold(works, loaded, now, self.rules, self._providers)
+        batch, receipts = fold(works, loaded, now, self.rules, self._providers, self._public_url)
         batch.offsets = moves(chunks)
         logged = batch.by_shard()
         batch.wake = [shard for shard in logged if shard not in self.relayed]

@@ -86,10 +86,16 @@ class Work:
 
 
 def fold(
-    works: Sequence[Work], loaded: dict[ConnectorId, Loaded], now: datetime, rules: Rules, providers: ProviderPort
+    works: Sequence[Work],
+    loaded: dict[ConnectorId, Loaded],
+    now: datetime,
+    rules: Rules,
+    providers: ProviderPort,
+    public_url: str = "",
 ) -> tuple[Batch, list[Receipt | None]]:
     """What the inputs do, one after the other, to the connectors that were loaded.
 
+    `public_url` is what the links of the records begin with.
     Returns the batch to store, and a receipt for each caller (`None` for a record, which waits for no answer).
     """
     batch = Batch(pks={id_: one.pk for id_, one in loaded.items() if one.pk is not None})
@@ -102,7 +108,7 @@ def fold(
             receipts.append(None)
             continue
         id_ = work.submission.input.connector
-        decision = _apply(batch, work.submission, now_is[id_], loaded[id_], now, rules, providers)
+        decision = _apply(batch, work.submission, now_is[id_], loaded[id_], now, rules, providers, public_url)
         after = now_is[id_] = decision.connector
         if work.answer is not None:
             receipts.append(Receipt(decision.outcome, after, decision.why, after.attempt))
@@ -126,6 +132,7 @@ def _apply(
     now: datetime,
     rules: Rules,
     providers: ProviderPort,
+    public_url: str,
 ) -> Decision:
     refusal = _precondition(submission, connector, providers)
     if refusal is not None:
@@ -135,7 +142,7 @@ def _apply(
     assert not isinstance(input_, ReportedFailure)
     decision = decide(connector, input_, now, rules)
     if decision.outcome is Outcome.TRANSITION:
-        batch.transitions.append(_logged(decision, submission, loaded, now))
+        batch.transitions.append(_logged(decision, submission, loaded, now, public_url))
     elif decision.outcome is Outcome.IGNORED or decision.reason is not None or decision.effects:
         _note(batch, decision, submission, now)
     for effect in decision.effects:
@@ -174,11 +181,11 @@ def _judged(submission: Submission, connector: Connector, providers: ProviderPor
     return replace(submission, input=failed, evidence=judgement.evidence)
 
 
-def _logged(d: Decision, submission: Submission, loaded: Loaded, now: datetime) -> LoggedTransition:
+def _logged(d: Decision, submission: Submission, loaded: Loaded, now: datetime, public_url: str) -> LoggedTransition:
     c = d.connector
     request = next((e for e in d.effects if isinstance(e, RequestSync)), None) if d.effects else None
     state = records.encode(records.connector_state(c))
-    record = records.transition(d, submission, now, state)
+    record = records.transition(d, submission, now, state, public_url)
     return LoggedTransition(
         shard=loaded.shard,
         at=now,

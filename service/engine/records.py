@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from schemas.lifecycle import Notice
 from schemas.records import Evidence
 from service.engine.submission import Actor, Submission, Trace
 from statemachine.connector import Account, Connector
@@ -69,7 +70,7 @@ def connector_state(c: Connector) -> Json:
     }
 
 
-def transition(d: Decision, submission: Submission, at: datetime, state: str) -> Json:
+def transition(d: Decision, submission: Submission, at: datetime, state: str, public_url: str) -> Json:
     """Data of `connectors.auth.transitions.v1` (`schemas.records.Transition`); `state` is the snapshot's JSON."""
     c = d.connector
     return {
@@ -86,6 +87,7 @@ def transition(d: Decision, submission: Submission, at: datetime, state: str) ->
         "remedy": d.reason.remedy if d.reason else None,
         "step": d.step,
         "notice": d.notice,
+        "link": link(d, public_url),
         "actor": actor(submission.actor),
         "attempt_id": getattr(submission.input, "attempt", None) or c.attempt,
         "expected_account": account(d.expected),
@@ -93,6 +95,16 @@ def transition(d: Decision, submission: Submission, at: datetime, state: str) ->
         "evidence": evidence(submission.evidence),
         "connector": orjson.Fragment(state),
     }
+
+
+_ASKS_THE_OWNER = (Notice.PERSON_NEEDED, Notice.REMINDER, Notice.EXPIRING)
+
+
+def link(d: Decision, public_url: str) -> str | None:
+    """Where the owner goes on: the stable page of the connector, whenever a notice asks for a login."""
+    if d.notice not in _ASKS_THE_OWNER or d.reason is None or not d.reason.offers_login:
+        return None
+    return f"{public_url}/reconnect/{d.connector.provider}/{d.connector.id}"
 
 
 def sync_request(c: Connector, effect: RequestSync) -> Json:

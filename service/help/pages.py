@@ -68,7 +68,7 @@ class Pages:
             heading=page.title,
             html=Markup(done.html),  # noqa: S704 - our own pages, rendered with raw HTML off
             headings=[one for one in done.headings if one.level <= 3] if len(done.headings) > 2 else [],
-            above=self._above(page),
+            above=self._above(page) if language == ENGLISH else [],
             markdown=address_of(page, markdown=True),
             question="",
         )

@@ -51,6 +51,8 @@ class Parts:
     pool: Pool
     public_url: str
     counter: Counter
+    told_settings: Mapping[str, str]
+    """The settings that a support bundle tells."""
     fault_of: FaultOf
     feed: Feed
 
@@ -185,6 +187,10 @@ class Call:
             content_type="application/json" if model is not None else None,
             headers={"Cache-Control": "no-store", **spoken, **(headers or {})},
         )
+
+    def text(self, text: str, media: str) -> web.Response:
+        """An answer to read, where the route has one beside its JSON."""
+        return web.Response(text=text, content_type=media, charset="utf-8", headers={"Cache-Control": "no-store"})
 
 
 def invalid(error: ValidationError) -> ApiProblem:

@@ -43,7 +43,7 @@ async def known(
             return None
         pk, connector = found
         log = await stories.log(connection, pk, limit)
-        glimpse = await _glimpse(connection, connector)
+        glimpse = await glimpse_of(connection, connector)
         return Known(pk, connector, entries_of(log), glimpse, log.more)
 
 
@@ -53,7 +53,7 @@ def entries_of(log: stories.Log) -> list[Entry]:
     return in_order([*transitions, *map(of_note, log.notes)])
 
 
-async def _glimpse(connection: Connection, connector: Connector) -> Glimpse | None:
+async def glimpse_of(connection: Connection, connector: Connector) -> Glimpse | None:
     if connector.state is not State.AWAITING_AUTH or connector.attempt is None:
         return None
     step = await stories.step(connection, connector.attempt)

@@ -76,7 +76,7 @@ class HandingOn(Returning):
         self._gate.count(row.tenant, row.connector)
         await self._gate.check_openings(row.tenant, row.connector)
         id_ = AttemptId(uuid4())
-        new = NewAttempt(person_name=colleague)
+        new = NewAttempt(person_name=row.person_name)  # who asks; the link brings the colleague's own name
         start = StartReauth(connector=row.connector, attempt=id_)
         receipt = await self._engine.submit(Submission(input=start, actor=person_of(row), attachment=new))
         if receipt.outcome is Outcome.REFUSED:

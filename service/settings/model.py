@@ -181,7 +181,8 @@ class Web(Section):
     completion_url: Url | None = Field(None, examples=["https://app.example.com/connections/complete"])
     """Where the host confirms an attempt that would pin a new account."""
     reconnect_url: Url | None = Field(None, examples=["https://app.example.com/connections/reconnect"])
-    """Where `/reconnect/<provider>` leads: a page behind the host's login that opens an attempt, told `provider`."""
+    """Where `/reconnect/<provider>` and the links of notices lead: a page behind the host's login that opens an
+    attempt, told `provider` and, by a notice, `connector_id`."""
     completion: Literal["new_accounts", "always"] = "new_accounts"
     """Which attempts the host's backend has to confirm before the sign-in counts: it can only be made stricter."""
     handoff_lifetime: Annotated[timedelta, BeforeValidator(_handoff_lifetime)] = Field(

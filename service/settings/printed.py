@@ -1,6 +1,7 @@
 """What `regrant settings` prints: every setting as it is, and of a secret only whether it is set."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,20 @@ def printed(settings: Settings) -> dict[str, str]:
         for variable in variables()
         for path, value in _values(settings, variable.path, ())
     }
+
+
+_TELLING = ("RULES__", "LIMITS__", "RETENTION__", "SHARDS", "DEVELOPMENT", "HTTP__PUBLIC_URL", "KAFKA__TOPIC_PREFIX")
+_TELLING_OF_THE_WINDOW = ("WEB__COMPLETION", "WEB__HANDOFF_LIFETIME", "WEB__HOST_NAME")
+_TELLING_OF_A_PROVIDER = re.compile("PROVIDERS__[A-Z0-9_]+__(?:ENVIRONMENT|EXTRA_SCOPES|ACCOUNTS_MAY_REPEAT)")
+
+
+def told_to_support(settings: Settings) -> dict[str, str]:
+    """The settings that explain what was done when; none that is a secret, an address inside, or a file."""
+    return {name: value for name, value in printed(settings).items() if _tells(name.removeprefix("REGRANT_"))}
+
+
+def _tells(name: str) -> bool:
+    return name.startswith(_TELLING) or name in _TELLING_OF_THE_WINDOW or bool(_TELLING_OF_A_PROVIDER.fullmatch(name))
 
 
 def _values(of: Any, path: tuple[str, ...], done: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

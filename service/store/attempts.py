@@ -22,7 +22,10 @@ select a.*, c.id as pk, c.connector_id, c.name as connector_name, c.provider, c.
     coalesce(c.attempt_id = a.attempt_id, false) as live,
     coalesce(a.request_expires_at > now(), false) as request_fresh,
     coalesce(a.session_began, a.opened_at) > now() - interval '1 hour' as session_fresh,
-    newer.person_id is null as handed_on, newer.person_name as newer_person, newer.attempt_id is not null as replaced,
+    newer.attempt_id is not null as replaced,
+    (
+        select h.person_name from handoff h where h.attempt_id = newer.attempt_id and h.person_id is null limit 1
+    ) as handed_on,
     a.data_key is not null and not exists (
         select from data_key d where d.id = a.data_key and not d.retired
     ) as taken_off,
@@ -326,7 +329,7 @@ def _row(row: asyncpg.Record | None) -> AttemptRow | None:
         expected=_account(row["expected_account"]),
         seen=_account(row["seen_account"]),
         replaced=row["replaced"],
-        handed_on=row["newer_person"] if row["handed_on"] else None,
+        handed_on=row["handed_on"],
         taken_off=row["taken_off"],
         repaired=row["repaired"],
     )

@@ -22,6 +22,9 @@ Json = dict[str, Any]  # Any: what JSON can hold
 # By its id alone: for operators, over all tenants. A deleted one is there, too. Unique index of connector_id.
 CONNECTOR_OF_ANY_TENANT = "select * from connector where connector_id = $1"
 
+# The database's clock, at the transaction's beginning.
+NOW = "select now()"
+
 # The newest transitions, as they were published. Index transition_connector.
 TRANSITIONS = """
 select record, sync_request, trace from transition where connector = $1 order by version desc limit $2
@@ -39,6 +42,9 @@ select attempt_id, opened_at, expires_at, person_id, person_name, completion, st
     expected_account, seen_account
 from attempt where connector = $1 order by opened_at desc limit $2
 """
+
+# Whose attempt it is. Primary key.
+CONNECTOR_OF_ATTEMPT = "select connector from attempt where attempt_id = $1"
 
 # How far the person of the live attempt is. Primary key.
 STEP = "select a.step from attempt a where a.attempt_id = $1"
@@ -77,6 +83,11 @@ async def connector_of_any_tenant(connection: Connection, id_: ConnectorId) -> t
     return (row["id"], connector_of(row)) if row else None
 
 
+async def now(connection: Connection) -> datetime:
+    at: datetime = await connection.fetchval(NOW)
+    return at
+
+
 async def log(connection: Connection, pk: int, limit: int) -> Log:
     """The newest transitions and notes, so many of each at most."""
     transitions = await connection.fetch(TRANSITIONS, pk, limit + 1)
@@ -86,6 +97,12 @@ async def log(connection: Connection, pk: int, limit: int) -> Log:
         [_note(row) for row in notes[:limit]],
         len(transitions) > limit or len(notes) > limit,
     )
+
+
+async def log_of_attempt(connection: Connection, attempt: AttemptId, limit: int) -> Log | None:
+    """The newest of its connector's log; `None` where the attempt isn't kept any more."""
+    pk = await connection.fetchval(CONNECTOR_OF_ATTEMPT, attempt)
+    return await log(connection, pk, limit) if pk is not None else None
 
 
 async def step(connection: Connection, attempt: AttemptId) -> Step | None:

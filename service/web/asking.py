@@ -28,7 +28,7 @@ class Asking(Saying):
                 "hand_on",
                 "calm",
                 "hand_on.words",
-                primary=Action("post", self._say("hand_on.make", values), attempt_path(view, "colleague")),
+                primary=Action("post", self._say("hand_on.make", values), attempt_path(view.attempt, "colleague")),
                 secondary=self._back_to_the_attempt(view),
             ),
             question=question,
@@ -49,18 +49,21 @@ class Asking(Saying):
             link=OneTimeLink(self._say("handed_on.link", values), handed.url.reveal()),
             provider=shown(handed.view.provider.name),
             support_code=support_code(handed.view.attempt),
+            help_address=attempt_path(handed.view.attempt, "report"),
         )
 
     def _handed_on(self, view: WindowView, colleague: str) -> Screen:
         values = self._values(view) | {"colleague": colleague}
-        again = Action("link", self._say("ended.handed_on.again", values), attempt_path(view, "colleague"))
+        again = Action("link", self._say("ended.handed_on.again", values), attempt_path(view.attempt, "colleague"))
         told = self._told(view, "ended.handed_on", {"colleague": colleague})
         return replace(told, tone="calm", others=(again,) if view.may_hand_on else ())
 
     def _late(self, view: WindowView) -> Screen:
         """Nobody came back: the person may have been refused there, or just had no time."""
         said = self._texts.reason(Reason.ATTEMPT_EXPIRED, **self._values(view))
-        again = Action("post", self._say("again.attempt_expired", self._values(view)), attempt_path(view, "again"))
+        again = Action(
+            "post", self._say("again.attempt_expired", self._values(view)), attempt_path(view.attempt, "again")
+        )
         ended = self._asks(view)
         return replace(
             ended,
@@ -75,7 +78,7 @@ class Asking(Saying):
     def _asks(self, view: WindowView) -> Screen:
         values = self._values(view)
         answers = tuple((reason.value, self._say(f"shown.{reason}", values)) for reason in SHOWN_BY_PROVIDERS)
-        tell = Action("post", self._say("shown.tell", values), attempt_path(view, "shown"))
+        tell = Action("post", self._say("shown.tell", values), attempt_path(view.attempt, "shown"))
         asks = self._screen(view, "shown", "attention", "shown.words", primary=tell)
         return replace(asks, question=Question("reason", self._say("shown.label", values), answers))
 

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.4
 """From one look at the followed attempts to the next: what a person feels as at once, with room to spare."""
+AFTER_TROUBLE_S = 2.0
 HEARTBEAT_S = 10.0
 """The longest silence of a stream. The screen is made anew then, too, since some words depend on the time alone."""
 LIFETIME_S = 300.0
@@ -146,6 +147,10 @@ class Following:
                 self._wake(await self.marks(list(self._streams)))
             except TRANSIENT as error:
                 log.warning("windows_wait", error=type(error).__name__)
+                await asyncio.sleep(AFTER_TROUBLE_S)
+            except Exception:  # the border: windows then move by the heartbeat alone, and somebody is told
+                log.exception("windows_fault")
+                await asyncio.sleep(AFTER_TROUBLE_S)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _wake(self, marks: Mapping[AttemptId, str]) -> None:

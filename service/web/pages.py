@@ -12,6 +12,8 @@ from schemas.secret import Secret
 from service.texts.catalogue import Texts, texts
 from service.texts.language import LANGUAGES, Language
 from service.web.browser import Browser
+from service.web.report import Report
+from service.web.saying import support_code
 from service.web.screen import Host, Screen
 
 _ROOM = files("service.web")
@@ -112,6 +114,37 @@ class Pages:
         """The changing part of a live page."""
         return self._templates.get_template("panel.html").render(screen=screen, csrf=form.csrf)
 
+    def report(self, made: Report, drawn: str) -> web.Response:
+        """The support report: to copy, by script or by hand, and to download."""
+        page = f"/connect/attempts/{made.attempt}"
+        heading = self._texts.say("report.title")
+        text = self._templates.get_template("report.html").render(
+            title=self._title(heading),
+            heading=heading,
+            text=made.text,
+            picture=drawn,
+            address=f"{page}/report",
+            back=page,
+            file=_file_name(made),
+        )
+        return self._html(text, 200)
+
+    def report_file(self, made: Report, drawn: str) -> web.Response:
+        """The same as one file, with the picture in it."""
+        name = _file_name(made)
+        text = self._templates.get_template("report_file.html").render(
+            title=name.removesuffix(".html"), text=made.text, picture=drawn
+        )
+        response = web.Response(text=text, content_type="text/html")
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
+        return response
+
+    @property
+    def direction(self) -> str:
+        """Where its text begins."""
+        return self._texts.say("direction")
+
     def guard(self, response: web.StreamResponse) -> None:
         """Sets the headers that every answer of the room has, where it doesn't bring stricter or wider ones."""
         headers = response.headers
@@ -138,6 +171,10 @@ class Pages:
             "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
             f"form-action {form_action}; frame-ancestors {self._frame_ancestors}; base-uri 'none'"
         )
+
+
+def _file_name(made: Report) -> str:
+    return f"support-report-{support_code(made.attempt)}.html"
 
 
 async def asset(request: web.Request) -> web.Response:

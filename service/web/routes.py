@@ -34,6 +34,8 @@ from service.web.browser import Browser
 from service.web.element import element
 from service.web.following import HEADERS, Following, Told, TooManyStreams
 from service.web.pages import RETRY_S, Form, Pages, asset
+from service.web.picture import picture
+from service.web.report import Facts, Report, report
 from service.web.screen import Host, Screen
 from service.web.screens import Screens
 
@@ -75,6 +77,7 @@ def build_web(
     app: web.Application,
     *,
     flow: Flow,
+    facts: Facts,
     public_url: str,
     host_name: str,
     frame_ancestors: Sequence[str],
@@ -103,7 +106,7 @@ def build_web(
     def window(language: Language) -> _Window:
         said = texts(language)
         pages = Pages(said, host, browser, frame_ancestors=frame_ancestors, development=development)
-        return _Window(flow, browser, Screens(said, host), pages, pace, proxies, following)
+        return _Window(flow, browser, Screens(said, host), pages, pace, proxies, following, facts)
 
     windows = _Windows(browser, {language: window(language) for language in LANGUAGES})
     of = windows.of
@@ -120,6 +123,8 @@ def build_web(
     app.router.add_get("/connect/attempts/{attempt}/events", of(_Window.events), allow_head=False)
     app.router.add_post("/connect/attempts/{attempt}/again", of(_Window.again))
     app.router.add_post("/connect/attempts/{attempt}/cancel", of(_Window.cancel))
+    app.router.add_get("/connect/attempts/{attempt}/report", of(_Window.report))
+    app.router.add_get("/connect/attempts/{attempt}/report/file", of(_Window.report_file))
     app.router.add_get("/connect/attempts/{attempt}/shown", of(_Window.what_was_shown))
     app.router.add_post("/connect/attempts/{attempt}/shown", of(_Window.told))
     app.router.add_get("/connect/attempts/{attempt}/colleague", of(_Window.colleague))
@@ -140,6 +145,7 @@ class _Window:
     pace: Pace
     proxies: tuple[Network, ...]
     following: Following
+    facts: Facts
 
     async def start(self, request: web.Request) -> web.Response:
         handoff = _handoff(request)
@@ -166,7 +172,7 @@ class _Window:
         context, browser = request.match_info["context"], self.browser.window(request)
         found = await self.flow.callback(context, raw_query, browser)
         if found is Dead.UNKNOWN and browser and (newest := await self.flow.newest(context, browser)):
-            return self._dead(Dead.STALE_ANSWER, look=f"/connect/attempts/{newest}")
+            return self._dead(Dead.STALE_ANSWER, newest)
         return self._back(found)
 
     async def posted(self, request: web.Request) -> web.Response:
@@ -268,7 +274,7 @@ class _Window:
         attempt, browser = _attempt(request), self.browser.window(request)
         found = await self.flow.give_up(attempt, browser) if attempt and browser else Dead.UNKNOWN
         if isinstance(found, Dead):
-            return self._dead(found, look=_page_of(request))
+            return self._dead(found, self._attempt_of(request))
         return _see_other(f"/connect/attempts/{found.attempt}")
 
     # The pages that ask.
@@ -315,6 +321,27 @@ class _Window:
         if isinstance(found, HandedOn):
             return self.pages.page(self.screens.handed_on(found))
         return self._onward(request, found)
+
+    # Help.
+
+    async def report(self, request: web.Request) -> web.Response:
+        """The support report, for the browser that may see the attempt."""
+        found = await self._reported(request)
+        return self._dead(found) if isinstance(found, Dead) else self.pages.report(*found)
+
+    async def report_file(self, request: web.Request) -> web.Response:
+        found = await self._reported(request)
+        return self._dead(found) if isinstance(found, Dead) else self.pages.report_file(*found)
+
+    async def _reported(self, request: web.Request) -> tuple[Report, str] | Dead:
+        """The report and the picture of the screen that the person sees."""
+        found = await self._view(request)
+        if isinstance(found, Dead):
+            return found
+        now = datetime.now(UTC)
+        screen = self.screens.attempt(found, now)
+        facts = await self.facts.of(found.attempt)
+        return report(found, screen, facts, self.pages.language, now), picture(screen, self.pages.direction)
 
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The handler's answer, with the headers that each has; every error is a page of ours."""
@@ -366,15 +393,16 @@ class _Window:
     def _onward(self, request: web.Request, found: Begun | Returned | Dead) -> web.Response:
         """To the provider; or to the attempt's page, which says why not."""
         if isinstance(found, Dead):
-            return self._dead(found, look=_page_of(request))
+            return self._dead(found, self._attempt_of(request))
         if isinstance(found, Returned):
             return _see_other(f"/connect/attempts/{found.attempt}")
         response = _see_other(found.url)
         self.browser.give_window(response, found.browser)
         return response
 
-    def _dead(self, dead: Dead, look: str = "") -> web.Response:
-        return self.pages.page(self.screens.dead(dead, look), status=_DEAD_STATUS.get(dead, 404))
+    def _dead(self, dead: Dead, own: AttemptId | None = None) -> web.Response:
+        """`own` is an attempt of this browser's, where it is known to be one."""
+        return self.pages.page(self.screens.dead(dead, own), status=_DEAD_STATUS.get(dead, 404))
 
     def _said(self, screen: Screen) -> str:
         """What a screen reader says when the page has changed: how far it is, or how it ended."""

@@ -45,6 +45,7 @@ class Saying:
             provider=shown(view.provider.name),
             lines=lines,
             support_code=support_code(view.attempt),
+            help_address=attempt_path(view.attempt, "report"),
             final=final,
             step=step or view.step,
             outcome=outcome,
@@ -61,6 +62,7 @@ class Saying:
             primary=plain.primary,
             provider=shown(view.provider.name),
             support_code=support_code(view.attempt),
+            help_address=attempt_path(view.attempt, "report"),
             outcome="ended",
         )
 
@@ -109,8 +111,8 @@ def account_name(view: WindowView) -> str:
     return view.account.name or view.connector_name if view.account else ""
 
 
-def attempt_path(view: WindowView, what: str) -> str:
-    return f"/connect/attempts/{view.attempt}/{what}"
+def attempt_path(attempt: AttemptId, what: str) -> str:
+    return f"/connect/attempts/{attempt}/{what}"
 
 
 def support_code(attempt: AttemptId) -> str:

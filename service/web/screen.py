@@ -73,6 +73,8 @@ class Screen:
     caution: str | None = None
     lines: tuple[Line, ...] = ()
     support_code: str | None = None
+    help_address: str | None = None
+    """Where the attempt's support report is."""
     final: bool = True
     """Whether nothing more will change by itself."""
     step: Step | None = None

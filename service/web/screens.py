@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Literal
 
 from schemas.ids import AttemptId
@@ -69,12 +70,18 @@ class Screens(Asking):
             return self._late(view)
         return self._reason(view, view.ending, name=f"ended {view.ending}")
 
-    def dead(self, dead: Dead, look: str = "") -> Screen:
-        """Where nothing is to be seen; one and the same for all that a stranger could try (S24)."""
+    def dead(self, dead: Dead, own: AttemptId | None = None) -> Screen:
+        """Where nothing is to be seen; one and the same for all that a stranger could try (S24).
+
+        `own` is the browser's own attempt, which more can be said of.
+        """
         key = f"dead.{_DEAD_TEXT.get(dead, 'link')}"
+        if own is None or dead not in _OF_ITS_OWN_BROWSER:
+            return self._plain(key)
+        on = None
         if f"{key}.look" in self._texts:
-            return self._plain(key, Action("link", self._texts.say(f"{key}.look"), look))
-        return self._plain(key)
+            on = Action("link", self._texts.say(f"{key}.look"), f"/connect/attempts/{own}")
+        return replace(self._plain(key, on), support_code=support_code(own))
 
     def way_in(self, which: Literal["reconnect", "disconnected"]) -> Screen:
         """Of an address that is open to strangers: the same for all of them."""
@@ -84,7 +91,10 @@ class Screens(Asking):
         """Something is wrong with the request or with us; `address` is where a new try begins."""
         key = f"trouble.{kind}"
         again = Action("link", self._texts.say(f"{key}.again"), address) if f"{key}.again" in self._texts else None
-        return replace(self._plain(key, again), support_code=support_code(attempt) if attempt else None)
+        plain = self._plain(key, again)
+        if attempt is None:
+            return plain
+        return replace(plain, support_code=support_code(attempt), help_address=attempt_path(attempt, "report"))
 
     # The screens of an attempt.
 
@@ -104,11 +114,11 @@ class Screens(Asking):
             "waiting",
             "calm",
             "waiting.words",
-            primary=Action("post", self._say("waiting.go_on", values), attempt_path(view, "again")),
-            secondary=Action("link", self._say("waiting.refused", values), attempt_path(view, "shown")),
+            primary=Action("post", self._say("waiting.go_on", values), attempt_path(view.attempt, "again")),
+            secondary=Action("link", self._say("waiting.refused", values), attempt_path(view.attempt, "shown")),
             others=(
-                Action("link", self._say("waiting.hand_on", values), attempt_path(view, "colleague")),
-                Action("post", self._say("waiting.stop", values), attempt_path(view, "cancel")),
+                Action("link", self._say("waiting.hand_on", values), attempt_path(view.attempt, "colleague")),
+                Action("post", self._say("waiting.stop", values), attempt_path(view.attempt, "cancel")),
             ),
         )
 
@@ -144,9 +154,9 @@ class Screens(Asking):
         if reason.offers_login:
             key = f"again.{reason}" if f"again.{reason}" in self._texts else "again.default"
             by_itself = reason is Reason.EXCHANGE_INTERRUPTED
-            again = Action("post", self._say(key, values), attempt_path(view, "again"), by_itself)
+            again = Action("post", self._say(key, values), attempt_path(view.attempt, "again"), by_itself)
         primary, secondary = again or leave, leave if again and leave.kind == "back" else None
-        hand_on = Action("link", self._say("waiting.hand_on", values), attempt_path(view, "colleague"))
+        hand_on = Action("link", self._say("waiting.hand_on", values), attempt_path(view.attempt, "colleague"))
         asked = name.startswith("ended") and reason in SHOWN_BY_PROVIDERS
         if asked and reason is Reason.NEEDS_ADMIN and view.may_hand_on:
             primary, secondary, hand_on = hand_on, again, leave
@@ -164,6 +174,7 @@ class Screens(Asking):
             provider=shown(view.provider.name),
             lines=self._stopped(view, reason) if name.startswith("ended") else (),
             support_code=support_code(view.attempt),
+            help_address=attempt_path(view.attempt, "report"),
             outcome="ended",
         )
 
@@ -185,12 +196,11 @@ class Screens(Asking):
 
     def _stopped(self, view: WindowView, reason: Reason) -> tuple[Line, ...]:
         """How far the checks came, for the endings whose place is known."""
-        if (at := _STOPPED_AT.get(reason)) is None:
+        at = _STOPPED_AT.get(reason)
+        if at is None or not _reached(view, Step.RETURNED):
             return ()
-        return tuple(
-            self._line(view, key, "failed" if key == at else "done" if _reached(view, step) else "waiting")
-            for key, step in _LINES
-        )
+        passed = takewhile(lambda key: key != at, (key for key, _ in _LINES))
+        return (*(self._line(view, key, "done") for key in passed), self._line(view, at, "failed"))
 
     def _line(self, view: WindowView, key: str, status: LineStatus) -> Line:
         return Line(self._say(f"steps.{key}.{status}", self._values(view)), status)
@@ -221,6 +231,8 @@ _DEAD_TEXT = {
     Dead.SESSION_OVER: "session_over",
     Dead.STALE_ANSWER: "stale_answer",
 }
+_OF_ITS_OWN_BROWSER = (Dead.SESSION_OVER, Dead.STALE_ANSWER, Dead.LOGIN_DOES_NOT_HELP, Dead.VERIFICATION_RUNNING)
+"""Why the browser that began gets no further now."""
 
 
 def _lasts(view: WindowView, now: datetime) -> bool:

@@ -5,7 +5,9 @@ The platform is one for the whole module: a healthy connector is re-authorised a
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -16,11 +18,19 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, async_pla
 from service.demo.platform import Platform
 from service.demo.set_up import FAILING, connect_drivewell
 from service.demo.simulator.seed import OLIVIA, PASSWORD
+from tests.browser.conftest import SCREENS
 from tests.browser.set_up import FLAGS, find_browser
 from tests.platforms import platform_on
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
+INTEGRATE = (Path(__file__).parents[2] / "docs" / "integrate.md").read_text()
+EXAMPLE = (
+    INTEGRATE.split("```html\n")[1].split("```")[0],
+    INTEGRATE.split("```http\nContent-Security-Policy: ")[1].split("\n")[0],
+)
+"""The page and the policy that a host's developer reads."""
+SRC = f'src="/connections/{FAILING}/attempts"'
 PATIENCE_S = 20
 WRONG_SOURCE = """opener.postMessage({type: 'regrant:attempt', step: 'forged', outcome: 'connected'}, '*')"""
 LISTENS = """
@@ -100,13 +110,10 @@ async def host_page(
 
     await context.expose_binding("heard", heard)
     await page.add_init_script(LISTENS + before)
-    src = f"/connections/{FAILING}/attempts"
-    html = (
-        f'<!doctype html><html lang="en"><title>Host</title><script src="{platform.deployment.url}/connect/element.js"'
-        f" crossorigin defer></script><h1>Settings</h1><regrant-connect {attributes or f'src={src}'}>"
-        f'<form method="post" action="{src}"><button>Without script</button></form></regrant-connect>'
-    )
-    policy = f"default-src 'none'; script-src {platform.deployment.url}; connect-src 'self'; form-action 'self' http:"
+    html, policy = (example.replace("https://connect.example.com", platform.deployment.url) for example in EXAMPLE)
+    html = html.replace("/connections/42/", f"/connections/{FAILING}/")
+    if attributes:
+        html = re.sub("<regrant-connect [^>]*>", f"<regrant-connect {attributes}>", html)
 
     async def embed(route: Route) -> None:
         await route.fulfill(body=html, content_type="text/html", headers={"Content-Security-Policy": policy})
@@ -141,8 +148,7 @@ async def test_the_pop_up_way_tells_the_page_each_step_up_to_the_data_and_asks_n
     platform: Platform, browser: Browser
 ) -> None:
     async with host_page(platform, browser) as here:
-        await expect(here.button).to_have_text("Connect")
-        await expect(here.page.get_by_text("Without script")).to_be_hidden()
+        await expect(here.page.get_by_role("button")).to_have_text(["Reconnect QuickBooks"])
         window = await here.opens()
         await signs_in(window)
         connected = await here.hears("connected")
@@ -166,7 +172,7 @@ async def test_the_pop_up_way_tells_the_page_each_step_up_to_the_data_and_asks_n
 async def test_the_redirect_way_leads_through_the_window_in_this_tab_and_back(
     platform: Platform, browser: Browser
 ) -> None:
-    async with host_page(platform, browser, f'src="/connections/{FAILING}/attempts" mode="redirect"') as here:
+    async with host_page(platform, browser, f'{SRC} mode="redirect"') as here:
         await here.button.press("Enter")
         await signs_in(here.page)
         await expect(here.page.locator("[data-screen=connected]")).to_be_visible()
@@ -185,6 +191,8 @@ async def test_a_blocked_pop_up_is_said_and_one_button_goes_on_in_this_tab(
             here.page.locator("regrant-connect").get_by_role("button", name="Go on in this tab")
         ).to_be_focused()
         assert (await here.hears("failed"))["why"] == "blocked"
+        (SCREENS / "endings").mkdir(exist_ok=True)
+        await here.page.screenshot(path=SCREENS / "endings" / "pop-up-blocked.png")
         await here.page.keyboard.press("Enter")
         await expect(here.page.get_by_role("button", name="Connect to QuickBooks")).to_be_visible()
 
@@ -253,21 +261,21 @@ async def test_a_link_that_leads_elsewhere_is_not_opened(platform: Platform, bro
 async def test_element_and_window_speak_as_the_page_does_and_the_hosts_own_label_stands(
     platform: Platform, browser: Browser
 ) -> None:
-    async with host_page(platform, browser, f'src="/connections/{FAILING}/attempts" lang="ar-EG"') as here:
+    async with host_page(platform, browser, f'{SRC} lang="ar-EG"') as here:
         await expect(here.button).to_have_text("ربط")
         assert await here.button.evaluate("button => getComputedStyle(button).direction") == "rtl"
         async with here.page.expect_popup() as popup:
             await here.button.click()
         await expect((await popup.value).locator("html")).to_have_attribute("lang", "ar")
-    async with host_page(platform, browser, 'label="Reconnect QuickBooks" handoff="x" lang="xx"') as here:
-        await expect(here.button).to_have_text("Reconnect QuickBooks")
+    async with host_page(platform, browser, 'label="Renew it" handoff="x" lang="xx"') as here:
+        await expect(here.button).to_have_text("Renew it")
         await here.button.click()
         await expect(here.message).to_have_text("That did not work. Please try again.")
 
 
 async def test_without_script_what_the_host_put_inside_works(platform: Platform, browser: Browser) -> None:
     async with host_page(platform, browser, script=False) as here:
-        await here.page.get_by_role("button", name="Without script").click()
+        await here.page.get_by_role("button", name="Reconnect QuickBooks").click()
         await expect(here.page.get_by_role("button", name="Connect to QuickBooks")).to_be_visible()
 
 
@@ -279,6 +287,24 @@ async def test_no_page_that_the_settings_dont_name_shows_the_window_in_a_frame(
     await page.route("**/framing", lambda route: route.fulfill(body=framing, content_type="text/html"))
     async with page.expect_console_message(lambda said: "frame-ancestors" in said.text):
         await page.goto(f"{platform.host.url}/framing")
+    await page.context.close()
+
+
+async def test_the_demos_host_gives_up_an_attempt_whose_window_was_closed_though_its_row_was_drawn_anew(
+    platform: Platform, browser: Browser
+) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{platform.host.url}/connections")
+    row = page.locator(f"[data-connector={FAILING}]")
+    await row.get_by_label("Actions for Books of Drivewell Inc").click()
+    async with page.expect_popup() as popup:
+        await row.get_by_role("button", name="Edit credentials").click()
+    window = await popup.value
+    await expect(window.get_by_role("button", name="Connect to QuickBooks")).to_be_visible()
+    await expect(row).to_have_attribute("data-state", "awaiting_auth")
+    await window.close()
+    await expect(row).not_to_have_attribute("data-state", "awaiting_auth")
+    await expect(row).to_contain_text("You stopped before the end")
     await page.context.close()
 
 

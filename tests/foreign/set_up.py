@@ -1,4 +1,4 @@
-"""The packages of the foreign server, from npm: installed once, as they are pinned, in the user's cache folder.
+"""What others wrote and our tests hold us against, from npm: installed once, as pinned, in the user's cache folder.
 
 Node itself comes with a wheel, so nothing of the machine is needed. Two processes that install at once don't disturb
 each other, and nothing that was installed in part is ever used. For newer ones: change `package.json` and run
@@ -34,7 +34,7 @@ def node_modules() -> Path:
 
 
 def _install(folder: Path) -> None:
-    print("the foreign server is missing: installs npm's oidc-provider (4 MB, once)", flush=True)
+    print("installs npm's oidc-provider, oauth4webapi and axe-core (7 MB, once)", flush=True)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed here; the lock is ours
     partial.mkdir()
@@ -47,4 +47,4 @@ def _install(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(f"the foreign server: {node_modules()}")
+    print(f"the foreign packages: {node_modules()}")

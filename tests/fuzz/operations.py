@@ -34,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from schemas.routes import ROUTES, Reach
 from tests.fuzz import grammars
 from tests.fuzz.two_tenants import COMPANIES, PEOPLE, WALKER, Known, Tenants
 from tests.window import QUICKBOOKS, host_token
@@ -60,7 +61,9 @@ ENDING = {"delete_connector", "disconnect_connector", "cancel_attempt", "import_
 """After these there is little left to be asked of a connector: a fresh one takes its place."""
 LEFT_ALONE = {"delete_connector", "disconnect_connector"}
 """Not asked of the connector with tokens, on which the walk lives."""
-NEVER_DONE = {"complete_attempt"}
+OF_THE_FLEET = {route.name for route in ROUTES if route.reach is Reach.FLEET}
+"""For who speaks for the whole fleet, which the walker doesn't."""
+NEVER_DONE = {"complete_attempt", *OF_THE_FLEET}
 """Nothing that is made from the document completes an attempt: the token for it goes through a browser."""
 ACCEPTED = {"unknown_provider", "return_url_not_allowed", "idempotency_key_reused"}
 """What may be wrong with a request that the document allows, since it can't say so."""
@@ -109,6 +112,8 @@ class Walk:
         done = {name for name, seen in self.statuses.items() if any(200 <= status < 300 for status in seen)}
         assert set(self.statuses) == names and done >= names - NEVER_DONE, (names - done, self.statuses)
         assert 403 in self.statuses["complete_attempt"], self.statuses["complete_attempt"]
+        for name in OF_THE_FLEET:
+            assert not [status for status in self.statuses[name] if status < 400], (name, self.statuses[name])
 
     # One request.
 

@@ -23,6 +23,7 @@ class Known:
 
     connector_id: str
     attempt_id: str
+    letter_id: str = "0-1"
 
     def of(self, names: Any) -> dict[str, str]:
         return {name: getattr(self, name) for name in names}

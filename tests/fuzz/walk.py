@@ -5,10 +5,14 @@ import random
 import time
 from dataclasses import dataclass
 
+from service.http import events
 from tests.fuzz.operations import Walk
 from tests.fuzz.strangers import Strangers
 from tests.fuzz.two_tenants import two_tenants
 from tests.window import Running
+
+A_STREAM_S = 0.2
+"""A stream goes on for so long: what is asked for it is the same, and it would hold the walk up."""
 
 
 @dataclass
@@ -25,6 +29,7 @@ class Walked:
 
 async def walked(service: Running, *, seed: int, rounds: int, of_strangers: int, at_most_s: float = 3600) -> Walked:
     """Goes through everything, at its borders and then in so many rounds; raises what is wrong."""
+    events.STREAM_S = A_STREAM_S
     tenants = await two_tenants(service)
     strangers = Strangers(tenants, seed)
     await strangers.everything(of_strangers)

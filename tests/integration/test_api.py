@@ -314,3 +314,31 @@ async def test_probes_and_documents_ask_for_no_token(host: Host) -> None:
     }
     assert (await (await host.client.get("/v1/openapi.json")).json())["openapi"].startswith("3.1")
     assert (await host.client.get("/schemas/connector.transition.v1.schema.json")).status == 200
+
+
+async def test_words_are_in_the_language_that_the_caller_prefers(host: Host) -> None:
+    id_ = await host.registered()
+    german = {"Accept_Language": "de-AT, en;q=0.5"}
+    for answer in (
+        await host.call("GET", f"/v1/connectors/{id_}", **german),
+        await host.call("GET", f"/v1/connectors/{id_}", Accept_Language="ja;q=0.1, de;q=0.9"),
+    ):
+        told = await answer.json()
+        assert told["title"] == "Noch nicht verbunden"
+        assert told["next"] == "Melden Sie sich bei QuickBooks mit der Rolle „Organisationsadministrator“ an."
+        assert (answer.headers["Content-Language"], answer.headers["Vary"]) == ("de", "Accept-Language")
+
+    plain = await host.call("GET", f"/v1/connectors/{id_}", Accept_Language="nl, *;q=0.1")
+    assert (plain.headers["Content-Language"], (await plain.json())["title"]) == ("en", "Not connected yet")
+
+    reasons = (await (await host.call("GET", "/v1/reasons", **german)).json())["reasons"]
+    named = {one["code"]: one for one in reasons}
+    assert named["token_refused"]["words"] == (
+        "{provider} nimmt die gespeicherte Anmeldung für {account} nicht mehr an."
+    )
+    providers = (await (await host.call("GET", "/v1/providers", **german)).json())["providers"]
+    quickbooks = next(one for one in providers if one["id"] == "quickbooks-online")
+    assert (quickbooks["account_word"], quickbooks["prerequisites"][0]) == (
+        "Unternehmen",
+        "Ein aktives Abonnement von QuickBooks Online.",
+    )

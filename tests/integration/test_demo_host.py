@@ -75,6 +75,17 @@ async def test_the_page_lists_each_connector_with_its_state_and_the_reason_in_wo
     assert "needs somebody to sign in" in page.split('id="notices"')[1].split("</section>")[0]
 
 
+async def test_p28_the_link_of_a_notification_leads_to_a_fresh_handoff(
+    platform: Platform, browser: aiohttp.ClientSession
+) -> None:
+    link = f"{platform.deployment.url}/reconnect/quickbooks-online/{FAILING}"
+    async with browser.get(link) as window:
+        assert str(window.url).startswith(f"{platform.deployment.url}/connect/")
+        assert "Reconnect QuickBooks" in await window.text()
+    async with aiohttp.ClientSession() as stranger, stranger.get(link) as page:
+        assert str(page.url) == f"{platform.host.url}/connections", "nobody is signed in"
+
+
 async def test_an_open_page_is_told_of_every_change(platform: Platform, browser: aiohttp.ClientSession) -> None:
     async with browser.get("/connections/events") as stream, asyncio.timeout(PATIENCE_S):
         platform.simulator.world.grants.disconnect(DRIVEWELL_CANADA)

@@ -16,9 +16,9 @@ import pytest
 from schemas.problems import ProblemCode
 from service.app import web_app
 from service.demo.embedded.child import Supervisor
-from service.expiring import expiring, printed
 from service.store import reads
 from service.store.migrate import migrate
+from service.terminal.expiring import expiring, printed
 from tests.faults.fleet import Fleet
 from tests.integration.test_api import Host, problem
 from tests.loop import Loop, running_loop

@@ -20,6 +20,7 @@ from schemas.lifecycle import State, Step
 from schemas.reasons import Reason
 from schemas.secret import Secret
 from service.engine.submission import Busy
+from service.insight.facts import AttemptFacts
 from service.oauth import flow as real
 from service.oauth.window import SHOWN_BY_PROVIDERS, Begun, Dead, HandedOn, ProviderWords, Returned, WindowView
 from service.web.routes import build_web
@@ -56,6 +57,13 @@ VIEW = WindowView(
     returned_at=None,
     expires_at=NOW + timedelta(hours=10),
 )
+
+
+class NoFacts:
+    """An attempt of which the log tells nothing."""
+
+    async def of(self, attempt: AttemptId) -> AttemptFacts:
+        return AttemptFacts()
 
 
 @dataclass
@@ -215,7 +223,7 @@ async def client_of(aiohttp_client: Clients, flow: MemoryFlow, **changes: object
         "host_origin": HOST_ORIGIN,
         "development": False,
     }
-    build_web(app, flow=flow, **(settings | changes))  # type: ignore[arg-type]
+    build_web(app, flow=flow, facts=NoFacts(), **(settings | changes))  # type: ignore[arg-type]
     return await aiohttp_client(app, cookie_jar=aiohttp.DummyCookieJar())
 
 
@@ -546,7 +554,7 @@ async def test_s20_only_a_registered_address_is_offered(person: Person, flow: Me
 
     page = await (await person.get(ATTEMPT_PAGE)).text()
 
-    assert re.findall(r'<a [^>]*href="([^"?][^"]*)"', page) == [HOST_ORIGIN]
+    assert re.findall(r'<a [^>]*href="([^"?][^"]*)"', page) == [HOST_ORIGIN, f"{ATTEMPT_PAGE}/report"]
 
 
 async def test_s20_the_registered_address_is_offered(person: Person, flow: MemoryFlow) -> None:
@@ -555,7 +563,7 @@ async def test_s20_the_registered_address_is_offered(person: Person, flow: Memor
 
     page = await (await person.get(ATTEMPT_PAGE)).text()
 
-    assert re.findall(r'<a [^>]*href="([^"?][^"]*)"', page) == [RETURN_URL]
+    assert re.findall(r'<a [^>]*href="([^"?][^"]*)"', page) == [RETURN_URL, f"{ATTEMPT_PAGE}/report"]
 
 
 @pytest.mark.parametrize(
@@ -730,6 +738,7 @@ async def test_other_rooms_answers_are_left_alone(aiohttp_client: Clients, flow:
     build_web(
         app,
         flow=flow,
+        facts=NoFacts(),
         public_url=PUBLIC_URL,
         host_name="Northwind Data",
         frame_ancestors=(),
@@ -814,3 +823,26 @@ async def test_s24_strangers_get_one_answer_in_each_language(person: Person) -> 
     for language in ("ar", "de", "fr"):
         answers = [await person.get(path, **{"Accept-Language": language}) for path in paths]
         assert len({await answer.text() for answer in answers}) == 1
+
+
+async def test_p25_get_help_is_a_page_and_a_file_for_the_browser_that_began(person: Person, flow: MemoryFlow) -> None:
+    await person.begin()
+    flow._now("ended", live=False, ending=Reason.WRONG_ACCOUNT, state=State.FAILED, step=Step.EXCHANGED)
+    assert f'href="{ATTEMPT_PAGE}/report"' in await (await person.get(ATTEMPT_PAGE)).text()
+    before = list(flow.changes)
+
+    page, file = await person.get(f"{ATTEMPT_PAGE}/report"), await person.get(f"{ATTEMPT_PAGE}/report/file")
+
+    told, kept = await page.text(), await file.text()
+    for text in (told, kept):
+        assert "wrong_account" in text and "exchanged" in text and "5C1D-E2B0" in text and "<svg " in text
+    assert file.headers["Content-Disposition"] == 'attachment; filename="support-report-5C1D-E2B0.html"'
+    assert "<script" not in kept and "sandbox" in file.headers["Content-Security-Policy"]
+    assert "style=" not in told and page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert flow.changes == before
+    cookies, person.cookies = person.cookies, {}
+    strangers = [await person.get(f"{ATTEMPT_PAGE}/report{more}") for more in ("", "/file")]
+    unknown = await person.get(f"/connect/attempts/{uuid4()}/report")
+    assert [answer.status for answer in (*strangers, unknown)] == [404, 404, 404]
+    assert len({await answer.text() for answer in (*strangers, unknown)}) == 1
+    person.cookies = cookies

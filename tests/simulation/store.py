@@ -19,6 +19,8 @@ from schemas.lifecycle import State, Step
 from service.store.batch import Batch, Changed, Conflict, Loaded, LoggedTransition, Note, ShardOf
 from service.store.consequences import (
     AttemptEnded,
+    AttemptExplained,
+    AttemptHandedOn,
     AttemptOpened,
     CodeReceived,
     Consequence,
@@ -229,6 +231,12 @@ class MemoryStore:
                     )
                 case AttemptEnded() as e:
                     self._end(e)
+                case AttemptExplained() as x:
+                    row = self.tables.attempts.get(x.attempt)
+                    if row is not None and row.reason == "attempt_expired":
+                        self._change_attempt(x.attempt, reason=x.reason)
+                case AttemptHandedOn():
+                    pass  # handoffs have no say in the protocol
                 case VerificationWanted() as v:
                     self._verify(v)
                 case CredentialSwapped() as s:

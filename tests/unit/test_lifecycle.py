@@ -730,6 +730,20 @@ def test_p28_nobody_is_reminded_of_what_the_operator_has_to_mend(reason: Reason)
     assert reminders_from(on(failed(), sync_failed(reason)).connector) == []
 
 
+@pytest.mark.parametrize("connector", [failed(), awaiting(FAILED, reason=Reason.TOKEN_REFUSED)], ids=lambda c: c.state)
+def test_p28_another_reason_that_the_same_login_mends_is_no_other_failure(connector: Connector) -> None:
+    due = NOW + HOUR
+    before = replace(connector, reminders=1, deadline=due)
+    decision = on(before, sync_failed(Reason.GRANT_REVOKED))
+
+    assert (decision.reason, decision.notice) == (Reason.GRANT_REVOKED, None)
+    assert (decision.connector.reminders, decision.connector.deadline) == (1, due)
+
+
+def test_p28_a_first_failure_of_a_connector_that_was_never_connected_is_told() -> None:
+    assert on(failed(reason=Reason.NEVER_CONNECTED), sync_failed()).notice is Notice.PERSON_NEEDED
+
+
 def test_p28_an_attempt_that_failed_goes_on_with_the_reminders_that_are_left() -> None:
     broken = on(healthy(), sync_failed()).connector
     assert broken.deadline is not None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -89,6 +90,7 @@ class HostApp:
         add.add_get("/", self.home)
         add.add_get("/connections", self.page)
         add.add_get("/connections/complete", self.complete)
+        add.add_get("/connections/reconnect", self.reconnect)
         add.add_get("/connections/events", self.events)
         add.add_post("/connections/{connector}/attempts", self.open_attempt)
         add.add_post("/connections/{connector}/sync", self.sync_now)
@@ -163,6 +165,18 @@ class HostApp:
         if not by_script:
             return _see_other(url)
         return _json({"attempt_id": answer.body["attempt_id"], "url": url}, 201)
+
+    async def reconnect(self, request: web.Request) -> web.Response:
+        """Where the link of a notification leads: to a fresh handoff, for who is signed in here.
+
+        A host has its login before this, so that no scanner of mails opens attempts. The demo's list signs in instead.
+        """
+        connector = request.query.get("connector_id")
+        if connector is None or not self._is_signed_in(request):
+            return _see_other("/connections")
+        body = {"person": PERSON, "return_url": f"{self.url}/connections"}
+        answer = await self.regrant.call("POST", f"/v1/connectors/{quote(connector, safe='')}/attempts", body)
+        return _see_other(answer.body["handoff"]["url"] if answer.is_good else "/connections")
 
     async def cancel_attempt(self, request: web.Request) -> web.Response:
         """The window was closed: gives the attempt up, where nobody can be in the middle of it."""

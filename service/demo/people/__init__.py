@@ -1,0 +1,1 @@
+"""`regrant demo --people N`: customers of all temperaments at once, and whether the console counts what they did."""
