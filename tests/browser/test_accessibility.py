@@ -12,10 +12,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, Page
 
+from service.insight.facts import AttemptFacts
 from service.texts.language import LANGUAGES, Language
 from service.web.pages import asset
+from service.web.picture import picture
+from service.web.report import report
 from tests.foreign.set_up import node_modules
-from tests.screens import FORM, every_screen, pages_in
+from tests.screens import FORM, NOW, VIEW, every_screen, pages_in
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +34,7 @@ FURTHER = (
     "checking-slow",
     "ended-needs_admin",
     "trouble-cookies",
+    "report",
 )
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
@@ -47,11 +51,21 @@ async def address() -> AsyncIterator[str]:
         del page.headers["Strict-Transport-Security"]
         return page
 
+    async def report_page(request: web.Request) -> web.StreamResponse:
+        language = Language(request.match_info["language"])
+        pages, screen = pages_in(language), screens[language]["ended-wrong_account"]
+        made = report(VIEW, screen, AttemptFacts(), language, NOW)
+        page = pages.report(made, picture(screen, pages.direction), FORM)
+        pages.guard(page)
+        del page.headers["Strict-Transport-Security"]
+        return page
+
     async def press(request: web.Request) -> web.StreamResponse:
         return web.Response(status=303, headers={"Location": f"/{request.match_info['language']}/checking"})
 
     app = web.Application()
     app.router.add_get("/connect/assets/{name}", asset)
+    app.router.add_get("/{language}/report", report_page)
     app.router.add_get("/{language}/{name}", show)
     app.router.add_post("/{language}/{name}", press)
     server = TestServer(app)
@@ -132,7 +146,7 @@ async def test_every_screen_can_be_used_by_keyboard_alone_and_shows_where_one_is
     for name in (*MAIN, *FURTHER):
         await page.goto(f"{address}/{language}/{name}")
         can = await page.evaluate(
-            """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden])")]
+            """() => [...document.querySelectorAll("a[href], button, textarea, input:not([type=hidden])")]
                 .filter(one => one.checkVisibility())
                 .map(one => one.type == "radio" ? one.name : one.outerHTML)
                 .filter((one, at, all) => all.indexOf(one) == at)"""
