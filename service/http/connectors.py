@@ -85,10 +85,11 @@ async def delete_connector(call: Call) -> web.Response:
 
 
 async def get_history(call: Call) -> web.Response:
-    pk, _ = await call.found()
+    as_of = moment(call, "as_of")
+    pk, _ = await call.found(even_deleted=as_of is not None)  # it was there, then
     cursor, limit = cursor_of(call), limit_of(call)
     place = cursor.get("place", 0)
-    then = moment(call, "as_of") or datetime.now(UTC) + timedelta(days=1)
+    then = as_of or datetime.now(UTC) + timedelta(days=1)
     before = instant(str(cursor.get("before") or then + timedelta(microseconds=1)), "cursor")
     if not isinstance(place, int) or not 0 <= place < 2**63:
         raise wrong("cursor")

@@ -128,11 +128,11 @@ class Call:
         except ValueError:
             raise ApiProblem(ProblemCode.UNKNOWN_ATTEMPT) from None
 
-    async def found(self) -> tuple[int, Connector]:
+    async def found(self, *, even_deleted: bool = False) -> tuple[int, Connector]:
         """The path's connector with its internal key. Raises `ApiProblem` when the caller's tenant has none of it."""
         async with self.parts.pool.acquire() as connection:
             found = await reads.connector(connection, self.connector, self.caller.tenant)
-        if found is None or found[1].state is State.DELETED:
+        if found is None or (found[1].state is State.DELETED and not even_deleted):
             raise refused(Refused.UNKNOWN_CONNECTOR)
         return found
 

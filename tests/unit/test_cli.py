@@ -58,6 +58,7 @@ def test_the_help_names_every_word_and_loads_no_part_of_the_service() -> None:
         "simulator",
         "doctor",
         "expiring",
+        "console",
         "list",
         "why",
         "timeline",
