@@ -53,7 +53,7 @@ async def address() -> AsyncIterator[str]:
 
     async def report_page(request: web.Request) -> web.StreamResponse:
         language = Language(request.match_info["language"])
-        pages, screen = pages_in(language), screens[language]["ended-wrong_account"]
+        pages, screen = pages_in(language), every_screen(language)["ended-wrong_account"]
         made = report(VIEW, screen, AttemptFacts(), language, NOW)
         page = pages.report(made, picture(screen, pages.direction), FORM)
         pages.guard(page)
