@@ -14,6 +14,7 @@ from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from service.help.answers import Answers
 from service.help.library import library
+from service.help.passages import edition
 from service.help.question import LONGEST
 from service.help.routes import build_help
 from service.store import passages
@@ -223,10 +224,10 @@ async def asked(
     aiohttp_client: Callable[[web.Application], Awaitable[Client]], database: str
 ) -> AsyncIterator[tuple[Client, asyncpg.Pool]]:
     pool = await open_pool(database)
-    answers = Answers(pool, library())
+    answers = Answers(pool)
     async with pool.acquire() as connection:
         await migrate(connection, shards=2)
-        await passages.keep(connection, answers.edition)
+        await passages.keep(connection, edition())
     yield await client_of(aiohttp_client, answers), pool
     await pool.close()
 
