@@ -40,7 +40,8 @@ insert into connector (
     connector_id, shard, tenant_id, provider, name, state, version, since, account_id, account_name, generation
 )
 select 'c' || lpad(n::text, 7, '0'), n % $2, 't' || n % 2000,
-    (array['quickbooks-online', 'xero', 'hubspot'])[1 + n % 3], 'Books of customer ' || n, 'healthy', 1, now() - interval '28 days', n::text, 'Customer ' || n, 1
+    (array['quickbooks-online', 'xero', 'hubspot'])[1 + n % 3], 'Books of customer ' || n,
+    'healthy', 1, now() - interval '28 days', n::text, 'Customer ' || n, 1
 from generate_series(1, $1::int) n
 """
 # Steps of one way: from, to, trigger, reason, step, whether the attempt is named, reason afterwards.
