@@ -22,8 +22,8 @@ _LETTER = {
 
 FLEET_BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     "Fleet": {
-        "sentence": "212 of 100,000 connectors need somebody: 180 an administrator of the customer, "
-        "30 nobody but time, 2 you.",
+        "sentence": "182 of 100,000 connectors need somebody: 180 an administrator of the customer, 2 you; "
+        "30 go on by themselves.",
         "as_of": "2026-11-24T08:30:00Z",
         "connectors": 100_000,
         "acting": [{"who_acts": "owner", "count": 180}, {"who_acts": "operator", "count": 2}],

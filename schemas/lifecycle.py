@@ -50,6 +50,7 @@ class Trigger(Described):
     AUTH_EXPIRED = "auth_expired", "Nobody came back before the attempt's deadline."
     HANDED_ON = "handed_on", "The open attempt was handed to a person by a new link; its older links are void."
     EXPLAINED = "explained", "The person told, after the deadline, what the provider had shown instead of coming back."
+    HELP_ASKED = "help_asked", "The person in the window sent the attempt's support report to the host."
     VERIFIED = "verified", "The grant is of the right account, person and scope."
     REJECTED = "rejected", "The grant failed a check."
     PROVIDER_UNAVAILABLE = "provider_unavailable", "The provider couldn't be asked about the grant just now."
@@ -122,6 +123,7 @@ class Notice(Described):
     OPERATOR_NEEDED = "operator_needed", "Our configuration is wrong: the operator has something to do."
     REMINDER = "reminder", "The owner was asked before and nothing happened."
     EXPIRING = "expiring", "It works, and ends at a known time: somebody should sign in again before."
+    HELP_ASKED = "help_asked", "A person in the window asks the host's support for help with an attempt."
     RECOVERED = "recovered", "It works again: silence every message about it."
 
 

@@ -29,6 +29,7 @@ from statemachine.inputs import (
     GrantRefused,
     GrantShared,
     HandedOn,
+    HelpAsked,
     ProviderUnavailable,
     RefreshRejected,
     Register,
@@ -244,6 +245,10 @@ def hand_on(d: Draft, i: HandedOn) -> None:
 def explain(d: Draft, i: Explained) -> None:
     d.reason = d.connector.attempt_reason = i.reason
     d.effects.append(ExplainAttempt(i.attempt, i.reason))
+
+
+def ask_for_help(d: Draft, i: HelpAsked) -> None:
+    d.connector.help_asked, d.step, d.notice = i.attempt, i.step, Notice.HELP_ASKED
 
 
 def end_unchecked(d: Draft, i: VerifyExpired) -> None:

@@ -48,6 +48,8 @@ class Connector:
     """How the last attempt ended."""
     last_attempt: AttemptId | None = None
     """The attempt that ended last without a grant."""
+    help_asked: AttemptId | None = None
+    """The last attempt of which the host was asked for help."""
     unavailable: int = 0
     """How often the provider couldn't be asked during this verification."""
 
@@ -97,6 +99,7 @@ class Connector:
             self.fallback,
             self.attempt_reason,
             self.last_attempt,
+            self.help_asked,
             self.unavailable,
             self.failed_since,
             self.position,

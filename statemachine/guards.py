@@ -9,6 +9,7 @@ from statemachine.inputs import (
     Explained,
     GrantReceived,
     GrantShared,
+    HelpAsked,
     Register,
     StartReauth,
     SyncFailed,
@@ -113,6 +114,11 @@ def not_of_the_live_attempt(c: Connector, i: Attempted, rules: Rules) -> bool:
 def does_not_explain_the_last_attempt(c: Connector, i: Explained, rules: Rules) -> bool:
     """not of the last attempt, or nothing is left to explain"""
     return c.last_attempt != i.attempt or c.attempt_reason is not Reason.ATTEMPT_EXPIRED
+
+
+def was_asked_for_help(c: Connector, i: HelpAsked, rules: Rules) -> bool:
+    """help with that attempt was asked for already"""
+    return c.help_asked == i.attempt
 
 
 def opens_the_live_attempt(c: Connector, i: StartReauth, rules: Rules) -> bool:

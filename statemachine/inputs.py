@@ -124,6 +124,13 @@ class Explained(_AttemptInput):
 
 
 @value(kw_only=True)
+class HelpAsked(_AttemptInput):
+    trigger: ClassVar = Trigger.HELP_ASKED
+    step: Step
+    """How far the attempt came."""
+
+
+@value(kw_only=True)
 class Verified(_AttemptInput):
     trigger: ClassVar = Trigger.VERIFIED
     account: Account
@@ -230,6 +237,7 @@ Input: TypeAlias = (
     | AuthExpired
     | HandedOn
     | Explained
+    | HelpAsked
     | Verified
     | GrantShared
     | Rejected

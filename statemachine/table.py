@@ -184,6 +184,12 @@ def _attempts() -> Iterator[Row]:
     yield ignores(rest, told, Ignored.NOT_UNEXPLAINED, when=if_.does_not_explain_the_last_attempt)
     yield observes(rest, told, do.explain)
 
+    ask = Trigger.HELP_ASKED
+    yield refuses(ABSENT, ask, Refused.UNKNOWN_CONNECTOR)
+    yield ignores(DELETED, ask, Ignored.NOT_CONNECTED)
+    yield ignores(EXISTING, ask, Ignored.ALREADY_SO, when=if_.was_asked_for_help)
+    yield stays(EXISTING, ask, do.ask_for_help)
+
 
 def _verification() -> Iterator[Row]:
     for result in (Trigger.VERIFIED, Trigger.REJECTED, Trigger.PROVIDER_UNAVAILABLE):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from uuid import UUID
 
 from schemas.ids import AttemptId, ProviderId
@@ -62,11 +63,13 @@ def screens_in(language: Language = ENGLISH) -> Screens:
     return Screens(texts(language), HOST)
 
 
+@cache
 def pages_in(language: Language = ENGLISH) -> Pages:
     browser = Browser("https://connect.example.com", development=False)
     return Pages(texts(language), HOST, browser, frame_ancestors=(), development=False)
 
 
+@cache
 def every_screen(language: Language = ENGLISH) -> dict[str, Screen]:
     """Every screen by a name that says what led to it."""
     return dict(_every_screen(screens_in(language), language))

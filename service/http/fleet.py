@@ -112,16 +112,14 @@ async def _counted(call: Call, ask: Callable[..., Awaitable[BaseModel]], back: t
 
 
 def _time(call: Call, back: timedelta) -> tuple[datetime, datetime]:
-    """From when to when, the second not in it."""
+    """From when to when, the second not in it; of the future nothing is known."""
     now = datetime.now(UTC)
     until = min(moment(call, "until") or now, now)
     try:
-        since = moment(call, "since") or until - back
+        since = min(moment(call, "since") or until - back, now)
     except OverflowError:
         raise wrong("until") from None
-    if since >= until:
-        raise wrong("since")
-    return since, until
+    return since, max(since, until)
 
 
 async def _within_the_log(asked: Awaitable[Told]) -> Told:

@@ -3,7 +3,14 @@
 from schemas.acting import who_acts
 from schemas.lifecycle import State, Trigger
 from schemas.reasons import Reason, Remedy
-from service.insight.causes import explanation_of, tell_cause, tell_passing_failures, tell_reminders, tell_tries
+from service.insight.causes import (
+    explanation_of,
+    tell_cause,
+    tell_help,
+    tell_passing_failures,
+    tell_reminders,
+    tell_tries,
+)
 from service.insight.clauses import NEXT_TIME
 from service.insight.names import Names, capital
 from service.insight.paragraph import Story
@@ -57,6 +64,7 @@ def tell_failed(story: Story) -> None:
     signs_in = reason.offers_login and reason is not _NEVER
     nobody = "Nobody has tried to sign in since." if signs_in else ""
     last = tell_tries(story, [one for one in tries(story.log[since:]) if one.end], nobody=nobody)
+    tell_help(story, since)
     reminders = tell_reminders(story, since)
     tell_passing_failures(story)
     words, next_ = _mended_by(story, reason, last)

@@ -149,6 +149,13 @@ def tell_reminders(story: Story, since: int) -> int:
     return len(reminders)
 
 
+def tell_help(story: Story, since: int) -> None:
+    """Says that the person asked the host for help."""
+    asked = [entry for entry in story.log[since:] if entry.trigger is Trigger.HELP_ASKED]
+    if asked:
+        story.say(f"{capital(story.on(asked[-1].at))} the person asked for help from the window.", asked[-1])
+
+
 def tell_passing_failures(story: Story) -> None:
     """Failures that pass by themselves, since the last success: observations, which the log doesn't hold."""
     c, n = story.connector, story.names

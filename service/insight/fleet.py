@@ -22,9 +22,8 @@ Standing: TypeAlias = tuple[str, State, Reason | None]
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
-_WORDS: dict[str, tuple[WhoActs, ...]] = {
+_NEEDED: dict[str, tuple[WhoActs, ...]] = {
     "an administrator of the customer": (WhoActs.OWNER, WhoActs.PERSON),
-    "nobody but time": (WhoActs.REGRANT, WhoActs.PROVIDER, WhoActs.HOST),
     "you": (WhoActs.OPERATOR,),
 }
 
@@ -32,13 +31,18 @@ _WORDS: dict[str, tuple[WhoActs, ...]] = {
 def sentence(standing: Mapping[Standing, int]) -> str:
     """What matters about so many connectors."""
     total, acts = sum(standing.values()), acting(standing)
-    waiting = sum(acts.values())
     if not total:
         return "There are no connectors."
-    if not waiting:
-        return f"Nobody is needed: nothing is wrong with {_many(total)}."
-    parts = [f"{number:,} {words}" for words, who in _WORDS.items() if (number := sum(acts[one] for one in who))]
-    return f"{waiting:,} of {_many(total)} {'needs' if waiting == 1 else 'need'} somebody: {', '.join(parts)}."
+    needed = {words: number for words, who in _NEEDED.items() if (number := sum(acts[one] for one in who))}
+    under_way = acts.total() - sum(needed.values())
+    if not needed:
+        said = f"Nobody is needed: nothing is wrong with {_many(total)}"
+    else:
+        parts = ", ".join(f"{number:,} {words}" for words, number in needed.items())
+        many = sum(needed.values())
+        said = f"{many:,} of {_many(total)} {'needs' if many == 1 else 'need'} somebody: {parts}"
+    goes_on = "goes on by itself" if under_way == 1 else "go on by themselves"
+    return f"{said}; {under_way:,} {goes_on}." if under_way else f"{said}."
 
 
 def _many(total: int) -> str:

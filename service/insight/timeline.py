@@ -78,6 +78,8 @@ def _words(entry: Entry, n: Names) -> str:
             return f"{who} handed the attempt on by a new link."
         case Trigger.EXPLAINED:
             return f"{who} told what {n.provider} had shown{because}."
+        case Trigger.HELP_ASKED:
+            return f"{who} asked the host for help."
         case Trigger.GRANT_RECEIVED:
             return f"The person came back from {n.provider}; the checks began."
         case Trigger.GRANT_REFUSED:

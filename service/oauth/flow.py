@@ -33,7 +33,7 @@ from service.store import attempts
 from service.store.attempts import AttemptRow, Request
 from service.store.marks import marks
 from service.store.pool import Connection, Pool
-from statemachine.inputs import Cancelled, Explained, StartReauth
+from statemachine.inputs import Cancelled, Explained, HelpAsked, StartReauth
 
 REQUEST_LIFETIME = timedelta(minutes=10)
 """How long a state is good for (S3)."""
@@ -201,6 +201,16 @@ class Flow(HandingOn):
         elif reason in SHOWN_BY_PROVIDERS:
             explained = Explained(connector=row.connector, attempt=attempt, reason=reason)
             await self._engine.submit(Submission(input=explained, actor=person_of(row)))
+        return await self.view(attempt, browser)
+
+    async def ask_help(self, attempt: AttemptId, browser: Secret) -> Window:
+        """The person asks the host for help, which the log tells: of one attempt once, however often it is pressed."""
+        async with self._pool.acquire() as connection:
+            row = await attempts.attempt(connection, attempt)
+        if row is None or not same_browser(row, browser):
+            return Dead.UNKNOWN
+        asked = HelpAsked(connector=row.connector, attempt=attempt, step=row.step)
+        await self._engine.submit(Submission(input=asked, actor=person_of(row)))
         return await self.view(attempt, browser)
 
     # How it is done.

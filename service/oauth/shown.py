@@ -30,6 +30,7 @@ def to_the_window(row: AttemptRow, config: ProviderConfig, *, by_the_host: bool)
         unavailable=row.unavailable,
         returned_at=row.exchange_begun_at,
         expires_at=row.expires_at,
+        help_asked=row.help_asked,
         replaced=row.replaced,
         handed_on=row.handed_on,
         taken_off=row.taken_off,

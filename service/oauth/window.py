@@ -72,6 +72,8 @@ class WindowView:
     """Whether the connector was disconnected meanwhile."""
     repaired: bool = False
     """Whether somebody else's attempt repaired the connector meanwhile."""
+    help_asked: bool = False
+    """Whether its person has asked the host for help."""
     may_hand_on: bool = False
     """Whether a colleague could complete it in a browser of their own (S9)."""
 

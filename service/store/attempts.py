@@ -22,6 +22,7 @@ select a.*, c.id as pk, c.connector_id, c.name as connector_name, c.provider, c.
     coalesce(c.attempt_id = a.attempt_id, false) as live,
     coalesce(a.request_expires_at > now(), false) as request_fresh,
     coalesce(a.session_began, a.opened_at) > now() - interval '1 hour' as session_fresh,
+    coalesce(c.help_asked = a.attempt_id, false) as help_asked,
     newer.attempt_id is not null as replaced,
     (
         select h.person_name from handoff h where h.attempt_id = newer.attempt_id and h.person_id is null limit 1
@@ -170,6 +171,8 @@ class AttemptRow:
     reason: Reason | None
     expected: Account | None
     seen: Account | None
+    help_asked: bool
+    """Whether its person has asked the host for help."""
     replaced: bool
     """Whether a newer attempt ended it."""
     handed_on: str | None
@@ -328,6 +331,7 @@ def _row(row: asyncpg.Record | None) -> AttemptRow | None:
         reason=Reason(row["reason"]) if row["reason"] else None,
         expected=_account(row["expected_account"]),
         seen=_account(row["seen_account"]),
+        help_asked=row["help_asked"],
         replaced=row["replaced"],
         handed_on=row["handed_on"],
         taken_off=row["taken_off"],

@@ -114,8 +114,8 @@ class Pages:
         """The changing part of a live page."""
         return self._templates.get_template("panel.html").render(screen=screen, csrf=form.csrf)
 
-    def report(self, made: Report, drawn: str) -> web.Response:
-        """The support report: to copy, by script or by hand, and to download."""
+    def report(self, made: Report, drawn: str, form: Form) -> web.Response:
+        """The support report: to send to the host once, to copy, by script or by hand, and to download."""
         page = f"/connect/attempts/{made.attempt}"
         heading = self._texts.say("report.title")
         text = self._templates.get_template("report.html").render(
@@ -126,8 +126,13 @@ class Pages:
             address=f"{page}/report",
             back=page,
             file=_file_name(made),
+            sent=made.sent,
+            csrf=form.csrf,
         )
-        return self._html(text, 200)
+        response = self._html(text, 200)
+        if form.cookie is not None:
+            self._browser.give_form(response, form.cookie)
+        return response
 
     def report_file(self, made: Report, drawn: str) -> web.Response:
         """The same as one file, with the picture in it."""

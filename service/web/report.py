@@ -35,6 +35,8 @@ class Report:
 
     attempt: AttemptId
     text: str
+    sent: bool
+    """Whether the host has got it already."""
 
 
 def report(view: WindowView, screen: Screen, facts: AttemptFacts, language: Language, now: datetime) -> Report:
@@ -44,7 +46,7 @@ def report(view: WindowView, screen: Screen, facts: AttemptFacts, language: Lang
     ids = {str(view.attempt), *filter(is_an_id, (*facts.trace_ids, *facts.request_ids))}
     ids |= {account.id for account in (view.account, view.expected, view.seen) if account}
     text = "\n".join(f"{name + ':':<{width + 1}} {cut(scrubbed_text(told, ids), LONGEST)}" for name, told in lines)
-    return Report(view.attempt, text)
+    return Report(view.attempt, text, view.help_asked)
 
 
 def _lines(

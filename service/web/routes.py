@@ -36,6 +36,7 @@ from service.web.following import HEADERS, Following, Told, TooManyStreams
 from service.web.pages import RETRY_S, Form, Pages, asset
 from service.web.picture import picture
 from service.web.report import Facts, Report, report
+from service.web.saying import attempt_path
 from service.web.screen import Host, Screen
 from service.web.screens import Screens
 
@@ -70,6 +71,7 @@ class Flow(Protocol):
     async def give_up(
         self, attempt: AttemptId, browser: Secret, reason: Reason = Reason.CANCELLED
     ) -> WindowView | Dead: ...
+    async def ask_help(self, attempt: AttemptId, browser: Secret) -> WindowView | Dead: ...
     async def hand_on(self, attempt: AttemptId, browser: Secret, colleague: str) -> HandedOn | Returned | Dead: ...
 
 
@@ -124,6 +126,7 @@ def build_web(
     app.router.add_post("/connect/attempts/{attempt}/again", of(_Window.again))
     app.router.add_post("/connect/attempts/{attempt}/cancel", of(_Window.cancel))
     app.router.add_get("/connect/attempts/{attempt}/report", of(_Window.report))
+    app.router.add_post("/connect/attempts/{attempt}/report", of(_Window.ask_help))
     app.router.add_get("/connect/attempts/{attempt}/report/file", of(_Window.report_file))
     app.router.add_get("/connect/attempts/{attempt}/shown", of(_Window.what_was_shown))
     app.router.add_post("/connect/attempts/{attempt}/shown", of(_Window.told))
@@ -327,7 +330,16 @@ class _Window:
     async def report(self, request: web.Request) -> web.Response:
         """The support report, for the browser that may see the attempt."""
         found = await self._reported(request)
-        return self._dead(found) if isinstance(found, Dead) else self.pages.report(*found)
+        return self._dead(found) if isinstance(found, Dead) else self.pages.report(*found, self._form(request))
+
+    async def ask_help(self, request: web.Request) -> web.Response:
+        """Sends it to the host, by event."""
+        self._count(request)
+        if doubt := await self.browser.doubt(request):
+            return self._trouble(request, doubt, 403)
+        attempt, browser = _attempt(request), self.browser.window(request)
+        found = await self.flow.ask_help(attempt, browser) if attempt and browser else Dead.UNKNOWN
+        return self._dead(found) if isinstance(found, Dead) else _see_other(attempt_path(found.attempt, "report"))
 
     async def report_file(self, request: web.Request) -> web.Response:
         found = await self._reported(request)

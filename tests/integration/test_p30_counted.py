@@ -189,10 +189,12 @@ def test_each_state_is_somebodys() -> None:
         }
     )
     assert told == (
-        "212 of 100,000 connectors need somebody: 180 an administrator of the customer, 30 nobody but time, 2 you."
+        "182 of 100,000 connectors need somebody: 180 an administrator of the customer, 2 you; 30 go on by themselves."
     )
     one = {("books", State.FAILED, Reason.CLIENT_REJECTED): 1}
     assert fleet.sentence(one) == "1 of 1 connector needs somebody: 1 you."
+    busy = {("books", State.SYNCING, None): 1}
+    assert fleet.sentence(busy) == "Nobody is needed: nothing is wrong with 1 connector; 1 goes on by itself."
 
 
 async def test_what_an_operator_had_a_hand_in_is_marked(database: str) -> None:

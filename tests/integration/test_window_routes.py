@@ -133,6 +133,12 @@ class MemoryFlow:
         self._now("hand_on", live=False, ending=Reason.CANCELLED, replaced=True, handed_on=colleague)
         return HandedOn(colleague, Secret(f"{PUBLIC_URL}/connect/{HANDOFF}"), timedelta(minutes=30), before)
 
+    async def ask_help(self, attempt: AttemptId, browser: Secret) -> WindowView | Dead:
+        if attempt != self.view_.attempt or not self._is_mine(browser):
+            return Dead.UNKNOWN
+        self._now("ask_help", help_asked=True)
+        return self.view_
+
     async def give_up(
         self, attempt: AttemptId, browser: Secret, reason: Reason = Reason.CANCELLED
     ) -> WindowView | Dead:
@@ -232,7 +238,7 @@ STATUS = f"{ATTEMPT_PAGE}/status"
 
 
 def test_the_flow_of_these_tests_has_the_real_ones_signatures() -> None:
-    for name in ("look", "begin", "callback", "newest", "view", "again", "give_up", "hand_on"):
+    for name in ("look", "begin", "callback", "newest", "view", "again", "give_up", "hand_on", "ask_help"):
         assert inspect.signature(getattr(MemoryFlow, name)).parameters.keys() == (
             inspect.signature(getattr(real.Flow, name)).parameters.keys()
         )
@@ -846,3 +852,16 @@ async def test_p25_get_help_is_a_page_and_a_file_for_the_browser_that_began(pers
     assert [answer.status for answer in (*strangers, unknown)] == [404, 404, 404]
     assert len({await answer.text() for answer in (*strangers, unknown)}) == 1
     person.cookies = cookies
+
+
+async def test_p25_a_click_of_a_page_of_ours_sends_the_report_to_the_host(person: Person, flow: MemoryFlow) -> None:
+    await person.begin()
+    report = f"{ATTEMPT_PAGE}/report"
+    foreign = await person.press(report, report, **{"Sec-Fetch-Site": "cross-site"})
+    assert (foreign.status, "ask_help" in flow.changes) == (403, False)
+
+    sent = await person.press(report, report)
+
+    assert (sent.status, sent.headers["Location"], flow.changes[-1]) == (303, report, "ask_help")
+    page = await (await person.get(report)).text()
+    assert "Northwind Data has got it." in page and 'name="csrf"' not in page

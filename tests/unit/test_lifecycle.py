@@ -535,6 +535,25 @@ def test_p12_an_attempt_is_handed_on_while_it_waits_for_its_person() -> None:
     assert on(failed(), handed_on).why is Ignored.ATTEMPT_NOT_LIVE
 
 
+@pytest.mark.parametrize("state", [HEALTHY, FAILED, AWAITING, VERIFYING, SYNCING, DISCONNECTED])
+def test_p25_help_is_asked_for_once_an_attempt_and_everybody_is_told(state: State) -> None:
+    asked = inputs.HelpAsked(connector="c", attempt=ATTEMPT, step=Step.PROVIDER_PAGE)
+    before = attempting(state, FAILED) if state in (AWAITING, VERIFYING) else a_connector(state)
+
+    decision = on(before, asked)
+
+    assert (decision.outcome, decision.notice, decision.step) == (
+        Outcome.TRANSITION,
+        Notice.HELP_ASKED,
+        Step.PROVIDER_PAGE,
+    )
+    assert decision.connector == replace(before, help_asked=ATTEMPT, version=before.version + 1)
+    assert_ignored(on(decision.connector, asked), Ignored.ALREADY_SO, decision.connector)
+    newer = inputs.HelpAsked(connector="c", attempt=NEWER, step=Step.RETURNED)
+    assert on(decision.connector, newer).notice is Notice.HELP_ASKED
+    assert on(a_connector(State.DELETED), asked).why is Ignored.NOT_CONNECTED
+
+
 def test_p06_a_wrong_company_is_refused_with_both_names() -> None:
     decision = on(verifying(), rejected())
 
@@ -843,6 +862,7 @@ ANYTHING = st.one_of(
     some(inputs.Cancelled, attempt=ATTEMPTS),
     some(inputs.HandedOn, attempt=ATTEMPTS),
     some(inputs.Explained, attempt=ATTEMPTS, reason=st.just(Reason.NEEDS_ADMIN)),
+    some(inputs.HelpAsked, attempt=ATTEMPTS, step=st.just(Step.PROVIDER_PAGE)),
     some(inputs.Verified, attempt=ATTEMPTS, account=st.just(ACME)),
     some(inputs.GrantShared, attempt=ATTEMPTS, account=st.sampled_from([ACME, OTHER]), generation=st.integers(0, 4)),
     some(inputs.Rejected, attempt=ATTEMPTS, reason=st.just(Reason.WRONG_ACCOUNT), step=st.just(Step.EXCHANGED)),

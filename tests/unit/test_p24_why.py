@@ -154,6 +154,17 @@ def test_p24_what_the_person_told_afterwards_is_told_and_changes_what_is_next() 
     assert told.next.endswith("; it has to be somebody who is an Organization Admin there today.")
 
 
+def test_p24_that_the_person_asked_for_help_is_told() -> None:
+    life = failed_again().opens()
+    attempt = life.connector.attempt
+    assert attempt is not None
+    asked = inputs.HelpAsked(connector=life.connector.id, attempt=attempt, step=Step.PROVIDER_PAGE)
+    life.waits().later(minutes=1).does(asked, OLIVIA)
+    told = life.why()
+    assert "At 10:07 UTC the person asked for help from the window." in told.paragraph
+    assert told.events[-1].trigger is Trigger.HELP_ASKED
+
+
 def test_p24_who_hands_the_attempt_on_is_told() -> None:
     life = failed_again().opens()
     attempt = life.connector.attempt
@@ -305,6 +316,7 @@ def _inputs(life: Life) -> st.SearchStrategy[Any]:
         st.just(inputs.GrantRefused(**of, reason=Reason.ACCESS_DENIED)),
         st.just(inputs.Cancelled(**of)),
         st.just(inputs.HandedOn(**of)),
+        st.just(inputs.HelpAsked(**of, step=Step.PROVIDER_PAGE)),
         _REASONS.map(
             lambda reason: inputs.Explained(**at, attempt=c.last_attempt or new, reason=reason)  # type: ignore[arg-type]
         ),

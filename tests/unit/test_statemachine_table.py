@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from schemas.lifecycle import Outcome, State, Trigger
+from schemas.lifecycle import Outcome, State, Step, Trigger
 from schemas.reasons import Reason
 from statemachine import actions, guards, inputs, machine
 from statemachine.connector import Account, Connector, Rules
@@ -40,7 +40,7 @@ def input_for(trigger: Trigger) -> Any:
 
 
 def test_p29_there_are_as_many_cells_as_states_times_triggers() -> None:
-    assert len(machine.CELLS) == len(State) * len(Trigger) == 192
+    assert len(machine.CELLS) == len(State) * len(Trigger) == 200
 
 
 @pytest.mark.parametrize(("state", "trigger"), CELLS, ids=cell_name)
@@ -146,6 +146,7 @@ def every_connector() -> Iterator[Connector]:
         provider="p",
         name="n",
         version=3,
+        help_asked=ATTEMPT,
         generation=2,
         account=Account("a", "A"),
         swapped=NOW,
@@ -207,6 +208,7 @@ def every_input() -> Iterator[Any]:
         yield inputs.Cancelled(**of, attempt=attempt)
         yield inputs.HandedOn(**of, attempt=attempt)
         yield inputs.Explained(**of, attempt=attempt, reason=Reason.NEEDS_ADMIN)
+        yield inputs.HelpAsked(**of, attempt=attempt, step=Step.PROVIDER_PAGE)
         yield inputs.Verified(**of, attempt=attempt, account=Account("a", "A"))
         yield inputs.Rejected(**of, attempt=attempt, reason=Reason.WRONG_ACCOUNT, step="exchanged")
         yield inputs.ProviderUnavailable(**of, attempt=attempt, reason=Reason.PROVIDER_UNAVAILABLE)
