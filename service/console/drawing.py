@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from schemas.lifecycle import State
 from service.console.curves import Box, Point
 from service.console.picture import FRAME, HEIGHT, WIDTH, Arrow, Kind, Node, Pair, drawn, nodes, width
-from service.console.words import number, plural, share
+from service.console.words import number, share
 
 _NODES, _ARROWS = nodes(), drawn()
 
@@ -88,8 +88,8 @@ def of_path(walked: Sequence[Pair], here: str, href: str) -> Drawing:
 
     def said(node: Node) -> str:
         if node.state == here:
-            return f"{node.name}: it is here"
-        return f"{node.name}: {'on its way' if node.state in been else 'not seen'}"
+            return f"{node.name} here"
+        return f"{node.name}, {'on its way' if node.state in been else 'not seen'}"
 
     been = {state for pair in walked for state in pair} | {State(here)}
     drawn_nodes = tuple(
@@ -118,7 +118,7 @@ def _counted(node: Node, count: int, there: int, query: Mapping[str, str]) -> Dr
         node.sentence,
         node.box,
         _list(query, state=state),
-        f"{node.name}: {plural(count, 'connector')}" if is_counted else node.name,
+        f"{node.name} {number(count)} {share(count, there)}" if is_counted else node.name,
         count=number(count) if is_counted else "",
         share=share(count, there) if is_counted else "",
         some=count > 0,

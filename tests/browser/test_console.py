@@ -111,7 +111,8 @@ async def test_p24_a_connectors_page_says_why_with_its_proof_and_the_path_that_i
 ) -> None:
     page = await browser.new_page(viewport={"width": 1440, "height": 1000})
     complaints = await opened(console, page)
-    await page.goto(console.origin + await a_failed_one(console))
+    address = await a_failed_one(console)
+    await page.goto(console.origin + address)
     why = page.locator("section.why")
     await expect(why.get_by_role("heading")).to_have_text("Why is it in this state?")
     assert 1 <= await why.locator(".proof > li").count() <= 3
@@ -119,6 +120,11 @@ async def test_p24_a_connectors_page_says_why_with_its_proof_and_the_path_that_i
     assert await page.locator(".arrow.walked[data-arrow]").count() > 0
     assert await page.locator(".timeline > li").count() > 1
     await shot(page, "connector-light")
+    shown = await page.locator("#story").get_attribute("data-version")
+    renamed = say.Update(connector=ConnectorId(address.rpartition("/")[2]), name="Renamed while somebody looks")
+    await console.herd.say(renamed, by=ActorKind.HOST)
+    await expect(page.locator("h1")).to_contain_text("Renamed while somebody looks")
+    assert await page.locator("#story").get_attribute("data-version") != shown
     await page.get_by_role("link", name="Disconnect …").click()
     await expect(page.get_by_role("heading", name="Disconnect")).to_be_visible()
     await page.get_by_role("button", name="Disconnect it").click()

@@ -74,7 +74,7 @@ def test_the_fleets_numbers_stand_on_the_picture_and_its_links_lead_to_the_list(
     counts = {"healthy": 990, "failed": 10, "deleted": 5}
     shown = drawing.of_fleet(counts, {(State.HEALTHY, State.FAILED): 12.0}, "2026-11-28T10:00:00Z", {"as_of": "x"})
     failed = next(node for node in shown.nodes if node.state == "failed")
-    assert (failed.count, failed.share, failed.said) == ("10", "1.0 %", "Failed: 10 connectors")
+    assert (failed.count, failed.share, failed.said) == ("10", "1.0 %", "Failed 10 1.0 %")
     assert failed.href == "/console/connectors?as_of=x&state=failed"
     gone = next(arrow for arrow in shown.arrows if arrow.id == "healthy-failed")
     assert (gone.text, gone.moves, gone.said) == ("12/h", True, "Healthy → Failed: 12 an hour")
