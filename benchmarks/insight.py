@@ -201,7 +201,7 @@ async def measured(dsn: str, connectors: int, transitions: int) -> dict[str, Any
         await filled(pool, connectors, transitions)
         filled_s, began = time.perf_counter() - began, time.perf_counter()
         counter = Counter(pool)
-        while not await counter.count_up():
+        while not (await counter.count_up() and await counter.count_notes()):
             pass
         counted_s = time.perf_counter() - began
         await pool.execute("vacuum analyze tally_hour, tally_attempt, tally_error")

@@ -23,7 +23,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
     async with await open_pool(database) as pool:
         await filled(pool, CONNECTORS, TRANSITIONS)
         counter = Counter(pool)
-        while not await counter.count_up():
+        while not (await counter.count_up() and await counter.count_notes()):
             pass
         await pool.execute("vacuum analyze tally_hour, tally_attempt, tally_error, tally")
         yield pool
