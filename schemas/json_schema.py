@@ -46,13 +46,15 @@ def _kinds_of(model: Model) -> Iterator[str]:
         yield from _kinds_of(kind)
 
 
-_WRITTEN_BY_US = {*_kinds_of(Outgoing), *_kinds_of(Response)}
+def _written_by_us() -> set[str]:
+    """Asked when a document is made: by then every module with models is there, whatever was read first."""
+    return {*_kinds_of(Outgoing), *_kinds_of(Response)}
 
 
 def components(models: Iterable[Model], at: str) -> dict[str, JSON]:
     """The schemas of the models and of all that they use, by name; `at` is where references look for them."""
     wanted: list[tuple[Model, JsonSchemaMode]] = [
-        (model, "serialization" if model.__name__ in _WRITTEN_BY_US else "validation") for model in models
+        (model, "serialization" if model.__name__ in _written_by_us() else "validation") for model in models
     ]
     _, made = models_json_schema(wanted, ref_template=at + "{model}", schema_generator=_Plain)
     definitions: dict[str, JSON] = made.get("$defs", {})
@@ -76,6 +78,6 @@ def _dressed(name: str, schema: JSON) -> JSON:
     """Enumerations get a sentence a value; what we write may gain fields, so its readers must not forbid them."""
     if "enum" in schema and name in _SENTENCES:
         schema = {**schema, "x-enum-descriptions": _SENTENCES[name]}
-    if name in _WRITTEN_BY_US and schema.get("additionalProperties") is False:
+    if name in _written_by_us() and schema.get("additionalProperties") is False:
         schema = {key: value for key, value in schema.items() if key != "additionalProperties"}
     return schema

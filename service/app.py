@@ -185,7 +185,7 @@ async def migrate(settings: Settings) -> list[str]:
     connection = await asyncpg.connect(settings.database.dsn.reveal(), timeout=10)
     try:
         lines = [f"applied {name}" for name in await migrations.migrate(connection, shards=settings.shards)]
-        await passages.keep(connection, edition(library()))
+        await passages.keep(connection, edition())
     finally:
         await connection.close()
     kafka = settings.kafka
@@ -341,7 +341,7 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     trusted = networks(settings.http.trusted_proxies)
     build_help(
         app,
-        answers=Answers(service.pool, library()),
+        answers=Answers(service.pool),
         library=library(),
         public_url=public_url,
         host_name=settings.web.host_name,
@@ -388,7 +388,7 @@ async def keep_partitions(pool: Pool, retention: Retention) -> None:
                     if keep is not None and (dropped := await drop_partitions(connection, tables, keep)):
                         log.info("months_dropped", partitions=dropped)
                 await clear_attempts(connection, ATTEMPTS_KEPT)
-                await passages.keep(connection, edition(library()))
+                await passages.keep(connection, edition())
         except (*TRANSIENT, *PASSES) as error:
             log.warning("partitions_wait", error=type(error).__name__)
         await asyncio.sleep(PARTITIONS_EVERY_S)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from schemas.fleet import LetterStatus
     from schemas.lifecycle import State
     from service.settings import Settings
 
@@ -31,9 +32,17 @@ app.add_typer(keys, name="keys")
 providers = typer.Typer(help="The catalogue of providers.", no_args_is_help=True)
 app.add_typer(providers, name="providers")
 
+dlq = typer.Typer(help="Dead letters: records that couldn't be handled.", no_args_is_help=True)
+app.add_typer(dlq, name="dlq")
+
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (REGRANT_CONFIG).")]
 ConnectorArgument = Annotated[str, typer.Argument(metavar="ID", help="The connector's id, of whatever tenant.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Days = Annotated[int, typer.Option(min=1, max=3650, help="How many days to look back.")]
+OfProvider = Annotated[str | None, typer.Option("--provider", help="Only of this provider.")]
+OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only of this tenant.")]
+Who = Annotated[str, typer.Option("--name", help="Who you are: the audit will say so.")]
+LetterArgument = Annotated[str, typer.Argument(metavar="LETTER", help="The id of the dead letter.")]
 
 
 @app.command()
@@ -228,6 +237,113 @@ def bundle(
     typer.echo(written(_run(bundled(_settings(config), connector)), output, as_json=as_json))
 
 
+@app.command()
+def funnel(
+    days: Days = 30,
+    provider: OfProvider = None,
+    tenant: OfTenant = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Count how far attempts came, step by step, and why the others stopped."""
+    loaded = _settings(config)
+    from service.terminal.fleet import asked_funnel, printed_funnel
+
+    told = _run(asked_funnel(loaded, days, provider, tenant))
+    typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed_funnel(told)))
+
+
+@app.command()
+def errors(
+    days: Days = 1, provider: OfProvider = None, tenant: OfTenant = None, as_json: AsJson = False, config: Config = None
+) -> None:
+    """Count what providers answered that was no success, by code, with a request id to ask them about."""
+    loaded = _settings(config)
+    from service.terminal.fleet import asked_errors, printed_errors
+
+    told = _run(asked_errors(loaded, days, provider, tenant))
+    typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed_errors(told)))
+
+
+@app.command()
+def tap(
+    tenant: OfTenant = None,
+    most: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Follow what happens, a line each, until Ctrl-C."""
+    loaded = _settings(config)
+    from service.terminal.tap import tap
+
+    async def follow() -> None:
+        async for line in tap(loaded, tenant, most, as_json=as_json):
+            typer.echo(line)
+
+    _run(follow())
+
+
+@app.command()
+def top(
+    every: Annotated[float, typer.Option(min=0.2, max=3600, metavar="SECONDS", help="How often to look.")] = 1,
+    most: Annotated[int | None, typer.Option(min=1, help="End after so many looks.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Watch the fleet: how many stand where, what moves, who must act now. Ends by q or Ctrl-C."""
+    loaded = _settings(config)
+    from service.terminal.top import top
+
+    _run(top(loaded, every, most, as_json=as_json))
+
+
+@dlq.command("list")
+def dlq_list(
+    status: Annotated[
+        str | None, typer.Option(help="Only those that are waiting, replaying, replayed, dropped.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """List dead letters, the newest first."""
+    loaded = _settings(config)
+    from service.terminal.letters import listed, printed_list
+
+    told = _run(listed(loaded, _status(status), most))
+    typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed_list(told)))
+
+
+@dlq.command("explain")
+def dlq_explain(letter: LetterArgument, as_json: AsJson = False, config: Config = None) -> None:
+    """Say what is wrong with a dead letter, and what to do about it."""
+    loaded = _settings(config)
+    from service.terminal.letters import explained, printed
+
+    told = _run(explained(loaded, letter))
+    typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed(told)))
+
+
+@dlq.command("replay")
+def dlq_replay(letter: LetterArgument, name: Who = "operator", as_json: AsJson = False, config: Config = None) -> None:
+    """Have a worker write a dead letter's record to its topic again."""
+    _decide(letter, "replay", name, as_json=as_json, config=config)
+
+
+@dlq.command("drop")
+def dlq_drop(letter: LetterArgument, name: Who = "operator", as_json: AsJson = False, config: Config = None) -> None:
+    """Decide that a dead letter isn't needed. It is kept."""
+    _decide(letter, "drop", name, as_json=as_json, config=config)
+
+
+def _decide(letter: str, fate: Literal["replay", "drop"], name: str, *, as_json: bool, config: Path | None) -> None:
+    loaded = _settings(config)
+    from service.terminal.letters import decided, printed
+
+    told = _run(decided(loaded, letter, fate, name))
+    typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed(told)))
+
+
 @app.command("import")
 def import_(
     file: Annotated[
@@ -336,6 +452,14 @@ def _state(given: str | None) -> "State | None":
     return State(given) if given else None
 
 
+def _status(given: str | None) -> "LetterStatus | None":
+    from schemas.fleet import LetterStatus
+
+    if given is not None and given not in set(LetterStatus):
+        raise typer.BadParameter(f"there is no {given}: there are {', '.join(LetterStatus)}", param_hint="--status")
+    return LetterStatus(given) if given else None
+
+
 def _settings(config: Path | None, *, logs: bool = True) -> "Settings":
     from service.settings import load
     from service.telemetry import set_up_logs
@@ -394,6 +518,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.store.environments import EnvironmentChanged
     from service.store.migrate import ShardsDiffer
     from service.telemetry import redacted_text
+    from service.terminal.letters import Settled, UnknownLetter
     from service.terminal.stories import NoBundle, UnknownConnector
     from service.vault.keys import NoKey, SourceAway
 
@@ -410,7 +535,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     )
     if isinstance(error, SourceAway):
         return UNREACHABLE, str(error)
-    if isinstance(error, set_up | StillNeeded | UnknownConnector | NoBundle):
+    if isinstance(error, set_up | StillNeeded | UnknownConnector | NoBundle | UnknownLetter | Settled):
         return WRONG_SET_UP, str(error)
     line = redacted_text(" ".join(str(error).split()))
     match error:

@@ -20,6 +20,7 @@ from statemachine import decide, inputs
 from statemachine.connector import Account, Connector
 from statemachine.decide import Decision
 
+PUBLIC_URL = "https://connect.example.com"
 BEGAN = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 ACME, OTHER = Account("913", "Acme Inc"), Account("914", "Acme Ltd")
 QUICKBOOKS = ProviderNames("QuickBooks", "company", "Organization Admin")
@@ -49,7 +50,7 @@ class Life:
         decision = decide(self.connector, input_, self.now)
         if decision.outcome is Outcome.TRANSITION:
             state = records.encode(records.connector_state(decision.connector))
-            record = records.transition(decision, submission, self.now, state)
+            record = records.transition(decision, submission, self.now, state, PUBLIC_URL)
             self.log.append(orjson.loads(records.encode(record)))
             self.traces.append(records.trace(trace))
         elif decision.outcome is Outcome.IGNORED or decision.reason is not None or decision.effects:

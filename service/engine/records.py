@@ -70,7 +70,7 @@ def connector_state(c: Connector) -> Json:
     }
 
 
-def transition(d: Decision, submission: Submission, at: datetime, state: str, public_url: str) -> Json:
+def transition(d: Decision, submission: Submission, at: datetime, state: str, public_url: str = "") -> Json:
     """Data of `connectors.auth.transitions.v1` (`schemas.records.Transition`); `state` is the snapshot's JSON."""
     c = d.connector
     return {

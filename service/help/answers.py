@@ -2,7 +2,6 @@
 
 import asyncio
 
-from service.help.library import Library
 from service.help.passages import edition
 from service.help.question import words_of
 from service.store import passages
@@ -20,8 +19,7 @@ PATIENCE_S = 3.0
 class Answers:
     """Asks the database."""
 
-    def __init__(self, pool: Pool, library: Library) -> None:
-        self.edition = edition(library)
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._room = asyncio.Semaphore(AT_ONCE)
 
@@ -34,7 +32,7 @@ class Answers:
         if not words:
             return []
         async with asyncio.timeout(PATIENCE_S), self._room, self._pool.acquire() as connection:
-            found = await passages.ask(connection, self.edition.hash, words, question, 4 * MOST)
+            found = await passages.ask(connection, edition().hash, words, question, 4 * MOST)
         return _spread(found)
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 from markdown_it.token import Token
 
-from service.help.library import Library, Page
+from service.help.library import Page, library
 from service.help.markdown import parsed, plain
 from service.store.passages import Edition, Passage
 
@@ -16,11 +17,12 @@ NOT_CUT = ("", "reasons", "problems")
 """Pages that hold nothing but what other pages say as well: they would answer everything twice."""
 
 
-def edition(library: Library) -> Edition:
+@cache
+def edition() -> Edition:
     """All passages of this version, named by the hash of what they say."""
     passages = tuple(
         passage
-        for address, page in sorted(library.pages.items())
+        for address, page in sorted(library().pages.items())
         if address not in NOT_CUT
         for passage in passages_of(page)
     )

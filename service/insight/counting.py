@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ import structlog
 
 from schemas.lifecycle import ActorKind, State, Step, Trigger
 from service.store import tally
+from service.store.fleet import log_begins
 from service.store.pool import TRANSIENT, Pool
 from service.store.rows import Row
 from service.store.tally import ErrorKey, HourKey, Position, Seen, Tried
@@ -27,6 +28,7 @@ CHUNK = 500
 """Transitions of a transaction: some ten milliseconds of this process's loop."""
 AT_ONCE = 10_000
 """So many are counted before an answer; where there are more it says that they are missing."""
+NOTES_AT_ONCE = timedelta(days=2)
 PAUSE_S = 1.0
 SHARE = 4
 """Counting in the background rests four times as long as it took."""
@@ -219,7 +221,17 @@ class Counter:
                         return False
                     counted, position = await self._count_chunk(position)
                     at_most -= counted
-        return True
+            return await self._count_notes(at_most)
+
+    async def _count_notes(self, at_most: int) -> bool:
+        """Counts the notes, as far as so many transitions would take; returns whether that was all."""
+        while at_most > 0:
+            at_most -= CHUNK
+            async with self._pool.acquire() as connection, connection.transaction():
+                await tally.lock(connection)
+                if await tally.count_notes(connection, await log_begins(connection), NOTES_AT_ONCE):
+                    return True
+        return False
 
     async def _count_chunk(self, wanted: Position) -> tuple[int, Position]:
         """Counts a chunk of a shard's log; returns how many, and how far that is."""

@@ -6,8 +6,8 @@ from schemas.ids import ProviderId, TenantId
 from service.store.fleet import Stretch
 from service.store.pool import Connection
 
-# Whole hours from the tally. Its edges, from the log as far as that is counted (index transition_at), and the notes
-# (index note_at) are read as they are.
+# Whole hours from the tally. Its edges are read from the log, as far as that is counted, and from the notes; of these
+# the newest, too. Indexes transition_at and note_at.
 ERRORS = """
 select provider, place, status, code, reason, sum(times)::bigint as number, min(first_at) as first_at,
     max(last_at) as last_at,
@@ -24,8 +24,13 @@ from (
         from transition t join tally on tally.shard = t.shard
         where (t.at >= $3 and t.at < $4 or t.at >= $5 and t.at < $6) and t.seq <= tally.seq
         union all
+        select n.connector, n.at, n.reason, n.evidence
+        from note n cross join (select coalesce(max(until), '-infinity') as until from tally_notes) counted
+        where (n.at >= $3 and n.at < $4 or n.at >= $5 and n.at < $6) and n.at <= counted.until
+          and n.evidence is not null
+        union all
         select n.connector, n.at, n.reason, n.evidence from note n
-        where n.at >= $7 and n.at < $8 and n.evidence is not null
+        where n.at > (select max(until) from tally_notes) and n.at >= $7 and n.at < $8 and n.evidence is not null
     ) e
     join connector c on c.id = e.connector
     where json_typeof(e.evidence) = 'object' and ($9::text is null or c.tenant_id = $9)

@@ -5,7 +5,7 @@ Counting never locks the log or a connector. Whoever counts holds the lock of th
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -42,6 +42,27 @@ select newest.* from unnest($1::bigint[]) as wanted (connector)
 cross join lateral (
     select * from tally_attempt t where t.connector = wanted.connector order by t.version desc limit 1
 ) newest
+"""
+
+# Notes have no number, only their batch's instant; it is stored within a minute, else not at all (the statements' own
+# limits). So what is older is there, and is counted by its time. Index note_at.
+NOTES_FROM = "select until from tally_notes"
+NOTES_UNTIL = "select now() - interval '1 minute'"
+COUNT_NOTES = """
+insert into tally_error as e (
+    hour, tenant_id, provider, place, status, code, reason, times, first_at, last_at, request_id
+)
+select date_trunc('hour', n.at), c.tenant_id, c.provider, n.evidence ->> 'at',
+    coalesce((n.evidence ->> 'status')::int, 0), coalesce(n.evidence ->> 'code', ''), coalesce(n.reason, ''),
+    count(*), min(n.at), max(n.at), max(n.evidence ->> 'request_id')
+from note n join connector c on c.id = n.connector
+where n.at > $1 and n.at <= $2 and n.evidence is not null group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
+on conflict (hour, tenant_id, provider, place, status, code, reason)
+do update set times = e.times + excluded.times, first_at = least(e.first_at, excluded.first_at),
+    last_at = greatest(e.last_at, excluded.last_at), request_id = coalesce(excluded.request_id, e.request_id)
+"""
+MOVE_NOTES = """
+insert into tally_notes (until) values ($1) on conflict (only_one) do update set until = excluded.until
 """
 
 MOVE = """
@@ -189,3 +210,17 @@ async def add(
 async def move(connection: Connection, shard: int, seq: int) -> None:
     """The shard's log is counted up to `seq`."""
     await connection.execute(MOVE, shard, seq)
+
+
+async def count_notes(connection: Connection, begin: datetime, at_most: timedelta) -> bool:
+    """Counts the notes of the next stretch of time, from `begin` on where none was counted; whether that was all.
+
+    To be called inside the transaction that holds the lock.
+    """
+    since: datetime = await connection.fetchval(NOTES_FROM) or begin
+    settled: datetime = await connection.fetchval(NOTES_UNTIL)
+    until = min(settled, since + at_most)
+    if until > since:
+        await connection.execute(COUNT_NOTES, since, until)
+        await connection.execute(MOVE_NOTES, until)
+    return until >= settled

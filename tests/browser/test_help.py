@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from service.help.answers import Answers
 from service.help.library import library
+from service.help.passages import edition
 from service.help.routes import build_help
 from service.store import passages
 from service.store.migrate import migrate
@@ -30,10 +31,10 @@ PAGES = ["", ASKED, "?ask=zebra", "/reauthenticate-quickbooks", "/settings", "/r
 async def address(database: str) -> AsyncIterator[str]:
     """The help on a database of its own."""
     pool = await open_pool(database)
-    answers = Answers(pool, library())
+    answers = Answers(pool)
     async with pool.acquire() as connection:
         await migrate(connection, shards=2)
-        await passages.keep(connection, answers.edition)
+        await passages.keep(connection, edition())
     app = web.Application()
     build_help(
         app,

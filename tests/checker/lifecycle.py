@@ -33,6 +33,7 @@ def _same(sources: tuple[str, ...], trigger: str) -> set[Triple]:
 LEGAL: frozenset[Triple] = frozenset(
     _each((ABSENT,), "register", HEALTHY, FAILED)
     | _same(EXISTING, "update")
+    | _same(EXISTING, "help_asked")
     | _each(CONNECTED, "disconnect", DISCONNECTED)
     | _each(EXISTING, "delete", DELETED)
     # What syncs say.

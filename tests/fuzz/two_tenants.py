@@ -54,7 +54,8 @@ class Tenants:
             return row.get("connector") in pks or row.get("attempt_id") in attempts
 
         rows = {table: sorted(repr(row) for row in found if is_victims(row)) for table, found in dump.items()}
-        return {table: found for table, found in rows.items() if found}
+        made_again = [table for table in rows if table.startswith("tally")]  # from the log, whenever somebody asks
+        return {table: found for table, found in rows.items() if found and table not in made_again}
 
     async def untouched(self) -> list[str]:
         """What is no longer as it was at the victim's."""

@@ -174,6 +174,7 @@ def timed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 async def test_p30_errors_are_those_of_the_log_and_of_what_passed_by_itself(database: str) -> None:
     async with engine_on(database) as (engine, pool):
         await Herd(engine, pool, random.Random(24)).live(400)
+        await pool.execute("update note set at = at - interval '3 hours' where connector % 2 = 0")
         found = recounted(await logged(pool)).errors
         for row in await pool.fetch(
             "select c.provider, n.evidence, n.reason from note n join connector c on c.id = n.connector"
@@ -188,6 +189,7 @@ async def test_p30_errors_are_those_of_the_log_and_of_what_passed_by_itself(data
             told = await errors.errors(pool, Counter(pool), None, provider, now - DAY, now)  # type: ignore[arg-type]
             shown = Tally({(e.provider, e.at, e.status, e.code, e.reason): e.count for e in told.errors})
             assert shown == {key: n for key, n in found.items() if provider in (None, key[0])}
+            assert await pool.fetchval("select sum(times) from tally_error where hour < now() - interval '2 hours'") > 0
             assert all(e.request_id == "tid-1" and e.first_at <= e.last_at for e in told.errors)
             assert [e.count for e in told.errors] == sorted((e.count for e in told.errors), reverse=True)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service.help.answers import Answers
-from service.help.library import library
+from service.help.passages import edition
 from service.store import passages
 from service.store.migrate import migrate
 from service.store.pool import Pool, open_pool
@@ -61,9 +61,9 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 async def test_each_question_leads_to_its_page_among_the_first_three(pool: Pool) -> None:
-    answers = Answers(pool, library())
+    answers = Answers(pool)
     async with pool.acquire() as connection:
-        await passages.keep(connection, answers.edition)
+        await passages.keep(connection, edition())
     missed = {}
     for question, wanted in QUESTIONS:
         found = list(dict.fromkeys(one.passage.page for one in await answers.to(question)))[:3]

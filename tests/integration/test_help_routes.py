@@ -14,6 +14,7 @@ from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from service.help.answers import Answers
 from service.help.library import library
+from service.help.passages import edition
 from service.help.question import LONGEST
 from service.help.routes import build_help
 from service.store import passages
@@ -22,6 +23,7 @@ from service.store.passages import Found, Passage
 from service.store.pool import open_pool
 from service.texts.catalogue import texts
 from service.texts.language import ENGLISH, preferred
+from tests.window import Running
 
 Client = TestClient[web.Request, web.Application]
 PUBLIC_URL = "https://connect.example.com"
@@ -222,10 +224,10 @@ async def asked(
     aiohttp_client: Callable[[web.Application], Awaitable[Client]], database: str
 ) -> AsyncIterator[tuple[Client, asyncpg.Pool]]:
     pool = await open_pool(database)
-    answers = Answers(pool, library())
+    answers = Answers(pool)
     async with pool.acquire() as connection:
         await migrate(connection, shards=2)
-        await passages.keep(connection, answers.edition)
+        await passages.keep(connection, edition())
     yield await client_of(aiohttp_client, answers), pool
     await pool.close()
 
@@ -258,3 +260,12 @@ async def test_versions_keep_each_their_own_passages_and_what_nobody_brings_any_
         await passages.keep(connection, other)
     assert [row["edition"] for row in await pool.fetch("select edition from help_edition")] == [other.hash]
     assert await pool.fetchval("select count(*) from help_passage") == 1
+
+
+async def test_a_service_that_was_migrated_answers_at_its_port_in_the_language_of_the_window(service: Running) -> None:
+    browser = service.browser()
+    said = await browser.get("/help?ask=what+does+6190+mean", Accept="application/json")
+    first = HelpAnswer.model_validate_json(said.text).passages[0]
+    assert first.address == f"{service.origin}/help/reasons/account_inactive"
+    await browser.get("/connect/nothing?lang=de")  # a language that was chosen in the window
+    assert "Das Abonnement ist beendet" in (await browser.get("/help/reasons/account_inactive")).text

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.lifecycle import Ignored, Notice, Outcome, State
 from schemas.reasons import Reason
+from service.engine import records
 from statemachine import inputs
 from statemachine.connector import Account, Connector
 from statemachine.decide import Decision, decide
@@ -148,3 +149,10 @@ def test_p21_taken_off_means_no_end_any_more() -> None:
     after = decide(warned(), inputs.Disconnect(connector="c"), NOW).connector
 
     assert (after.expires_at, after.expires_estimated, after.warned) == (None, False, None)
+
+
+def test_p28_a_warning_carries_the_link_that_its_owner_needs() -> None:
+    warning = decide(HEALTHY, near(), NOW)
+    assert records.link(warning, "https://c.example") == "https://c.example/reconnect/quickbooks-online/c"
+    taken_back = decide(warning.connector, moved(), NOW)
+    assert taken_back.notice is Notice.RECOVERED and records.link(taken_back, "https://c.example") is None

@@ -1,12 +1,15 @@
 """The words in every language: the same texts and names in braces, nothing left in English. And who gets which."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from schemas.reasons import Reason
 from service.texts.catalogue import GENERAL, Texts, texts
-from service.texts.language import ENGLISH, LANGUAGES, Language, chosen, preferred
+from service.texts.language import ENGLISH, FILES, LANGUAGES, Language, chosen, preferred
 
 OTHERS = [language for language in LANGUAGES if language != ENGLISH]
 ALIKE = {"name", "direction", "full_stop", "at_provider", "start.company"}
@@ -50,6 +53,20 @@ def test_english_words_of_reasons_stand_in_the_catalogue_and_all_others_in_their
     for section in ("reasons.", "afterwards."):
         told = {key.split(".")[1] for key in texts(language).unfilled if key.startswith(section)}
         assert told == (set() if language == ENGLISH else {reason.value for reason in Reason})
+
+
+def keys_written(node: yaml.Node, place: str = "") -> Iterator[str]:
+    """Each key as it stands in the file: YAML itself takes the last of two that are alike, and says nothing."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield f"{place}{key.value}"
+            yield from keys_written(value, f"{place}{key.value}.")
+
+
+@every_language
+def test_no_text_stands_twice(language: Language) -> None:
+    keys = Counter(keys_written(yaml.compose((FILES / f"{language}.yaml").read_text("utf-8"))))
+    assert [key for key, times in keys.items() if times > 1] == []
 
 
 @every_other_language

@@ -7,6 +7,12 @@ create table tally (
     seq    bigint not null
 );
 
+-- Up to when notes are counted, which have no number.
+create table tally_notes (
+    only_one  boolean     primary key default true check (only_one),
+    until     timestamptz not null
+);
+
 -- How often connectors went from a state and reason to another, by the hour.
 create table tally_hour (
     hour         timestamptz     not null,
@@ -48,7 +54,7 @@ create index tally_attempt_connected on tally_attempt (ended_at)
     include (provider, opened_at, failed_at, returned_at, sent_at, saved_at, try, helped) where ending = 'connected';
 create index tally_attempt_tenant on tally_attempt (tenant_id, opened_at);
 
--- What providers answered, as far as transitions hold it; notes are read where they are.
+-- What providers answered, as transitions and notes hold it.
 create table tally_error (
     hour        timestamptz not null,
     tenant_id   text collate "C" not null,
