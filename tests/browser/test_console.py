@@ -12,7 +12,9 @@ from schemas.ids import ConnectorId, ProviderId, TenantId
 from schemas.lifecycle import ActorKind, State
 from statemachine import inputs as say
 from tests.browser.conftest import SCREENS
+from tests.browser.test_accessibility import RULES
 from tests.console import Console, console_on
+from tests.foreign.set_up import node_modules
 
 pytestmark = pytest.mark.browser
 
@@ -133,7 +135,21 @@ async def test_p24_a_connectors_page_says_why_with_its_proof_and_the_path_that_i
     assert complaints == []
 
 
-async def test_every_page_is_whole_in_dark_and_on_a_phone_and_says_nothing_to_the_console(
+async def violations(page: Page) -> list[str]:
+    """What axe finds (WCAG 2.2 AA and good practice): each rule with where it is broken."""
+    axe = (Path(node_modules()) / "axe-core" / "axe.min.js").read_text()
+    await page.evaluate(axe)  # evaluated, since the page's policy lets no script in
+    told: list[str] = await page.evaluate(
+        """async rules => {
+            const found = await axe.run(document, { runOnly: { type: "tag", values: rules } });
+            return found.violations.map(one => `${one.id}: ${one.nodes[0].html}`);
+        }""",
+        list(RULES),
+    )
+    return told
+
+
+async def test_every_page_is_whole_in_dark_and_on_a_phone_and_axe_finds_nothing(
     console: Console, browser: Browser
 ) -> None:
     context = await browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
@@ -145,9 +161,11 @@ async def test_every_page_is_whole_in_dark_and_on_a_phone_and_says_nothing_to_th
         assert answer is not None
         assert (answer.status, name) == (200, name)
         await expect(page.locator("h1")).to_be_visible()
+        assert (name, await violations(page)) == (name, [])
         await shot(page, f"{name}-dark")
         await page.set_viewport_size({"width": 320, "height": 700})
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320, name
+        assert (name, await violations(page)) == (name, [])
     assert complaints == []
 
 
