@@ -166,6 +166,7 @@ class Screens(Asking):
             title=said.title,
             words=(said.words,),
             next=next_,
+            takes=said.takes,
             primary=primary,
             secondary=secondary,
             others=(hand_on,) if asked and view.may_hand_on and hand_on.kind in ("link", "back") else (),

@@ -167,6 +167,15 @@ def test_p13_every_reason_has_words_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
+def test_a_reason_says_in_the_window_how_long_its_next_step_takes_as_its_help_page_does(reason: Reason) -> None:
+    values = {"provider": "QuickBooks", "account": "Drivewell Inc", "admin": "Organization Admin"}
+    page = rendered(SCREENS.attempt(ended(reason), NOW))
+
+    if reason is not Reason.ATTEMPT_EXPIRED:  # that one asks first what happened
+        assert TEXTS.reason(reason, **values, expected="Drivewell Inc", seen="Acme Ltd").takes in page.prose
+
+
+@pytest.mark.parametrize("reason", Reason)
 def test_a_login_is_offered_only_where_it_helps(reason: Reason) -> None:
     primary = SCREENS.attempt(ended(reason), NOW).primary
 
@@ -398,7 +407,15 @@ def test_the_script_and_the_style_stay_small() -> None:
 
 PAIRS = [
     *[("ink", ground) for ground in ("card", "tint", "ground", "attention-tint")],
-    *[("quiet", "card"), ("on-accent", "accent"), ("on-accent", "accent-strong"), ("accent", "card")],
+    *[
+        ("quiet", "card"),
+        ("quiet", "attention-tint"),
+        ("quiet", "good-tint"),
+        ("quiet", "tint"),
+        ("on-accent", "accent"),
+        ("on-accent", "accent-strong"),
+        ("accent", "card"),
+    ],
     *[("attention", "card"), ("attention", "attention-tint"), ("good", "good-tint"), ("accent", "tint")],
 ]
 
