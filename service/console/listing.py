@@ -36,5 +36,4 @@ async def connectors(visit: Visit) -> web.StreamResponse:
         states=[(state.value, name) for state, name in NAMES.items() if state not in _NO_LIST],
         providers=providers,
         reasons=[reason.value for reason in CATALOGUE],
-        first="cursor" not in query,
     )

@@ -5,7 +5,6 @@ from collections import Counter
 
 from aiohttp import web
 
-from schemas.lifecycle import State
 from service.console.visit import Json, Told, Visit
 
 
@@ -16,7 +15,7 @@ async def providers(visit: Visit) -> web.StreamResponse:
         counts.setdefault(one["provider"], Counter())[one["state"]] += one["count"]
     rows = [{"id": one["id"], "name": one["name"], "counts": counts[one["id"]]} for one in known["providers"]]
     rows.sort(key=lambda row: -sum(row["counts"].values()))
-    return visit.page("providers.html", "Providers", "providers", rows=rows, failed=State.FAILED.value)
+    return visit.page("providers.html", "Providers", "providers", rows=rows)
 
 
 async def provider(visit: Visit) -> web.StreamResponse:

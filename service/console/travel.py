@@ -45,11 +45,6 @@ class Moment:
     def hours(self) -> int:
         return HOURS
 
-    def shifted(self, hours: float) -> str | None:
-        """The moment so many hours on; `None` where that is now."""
-        then = (self.then or self.now) + timedelta(hours=hours)
-        return _text(then) if then < self.now else None
-
 
 def moment(visit: Visit) -> Moment:
     """The moment that the address names. A time that can't be read is now, and an offset that is missing UTC."""

@@ -9,6 +9,7 @@ from tests.console import KIM, link_for, press, proof, signed_in
 from tests.window import Running, host_token
 
 FILLED = {"tenant": "drivewell", "connector": "c1", "provider": "quickbooks-online", "letter": "0-1"}
+SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 READS = "connectors:read fleet:read console:open"
 
 
@@ -29,9 +30,9 @@ async def test_of_those_who_spend_a_link_at_once_one_comes_in(service: Running) 
     browsers = [service.browser() for _ in range(4)]
     proofs = [await proof(browser, link) for browser in browsers]
     both = zip(browsers, proofs, strict=True)
-    answers = await asyncio.gather(*(b.ask("POST", link, {"Sec-Fetch-Site": "same-origin"}, csrf) for b, csrf in both))
+    answers = await asyncio.gather(*(b.ask("POST", link, SAME_SITE, csrf) for b, csrf in both))
     assert sorted(answer.status for answer in answers) == [303, 404, 404, 404]
-    assert (await browsers[0].ask("POST", link, {"Sec-Fetch-Site": "same-origin"}, {"csrf": ""})).status == 403
+    assert (await browsers[0].ask("POST", link, SAME_SITE, {"csrf": ""})).status == 403
 
 
 async def test_a_link_ends_after_minutes_and_a_session_after_hours_of_rest_or_a_day(service: Running) -> None:
@@ -70,7 +71,7 @@ async def test_s10_a_command_that_no_page_of_ours_sent_does_nothing(service: Run
         to = address.format_map(FILLED)
         foreign = await browser.ask("POST", to, {"Sec-Fetch-Site": "cross-site"}, csrf)
         other = await browser.ask("POST", to, {"Origin": "https://evil.example"}, csrf)
-        unproved = await browser.ask("POST", to, {"Sec-Fetch-Site": "same-origin"}, {"csrf": "0" * 64})
+        unproved = await browser.ask("POST", to, SAME_SITE, {"csrf": "0" * 64})
         assert [answer.status for answer in (foreign, other, unproved)] == [403, 403, 403]
         assert "Nothing was done." in unproved.text
 
@@ -174,6 +175,26 @@ async def test_an_unknown_connector_is_a_page_that_says_what_to_do(service: Runn
     assert shown.status == 404
     assert "unknown_connector" in shown.text
     assert "What to do" in shown.text
+
+
+async def test_r14_no_garbage_in_an_address_or_a_form_makes_a_fault_of_ours(service: Running) -> None:
+    browser = await signed_in(service)
+    csrf = await proof(browser, "/console")
+    garbage = ("%00", "%ff%fe", "a%2Fb", "..%2f..", "%0d%0aRegrant-Tenant:x", "%F0%9F%92%A9", "x" * 3000)
+    statuses = set()
+    for bad in garbage:
+        filled = dict.fromkeys(FILLED, bad)
+        for address, _ in PAGES:
+            if "live" not in address:  # a stream: it goes on
+                statuses.add((await browser.get(address.format_map(filled))).status)
+        for name in ("as_of", "slider", "cursor", "q", "state", "provider", "tenant", "who_acts"):
+            statuses.add((await browser.get(f"/console/connectors?{name}={bad}")).status)
+        for address, _ in COMMANDS:
+            given = {**csrf, "id": bad, "name": "\x00"}
+            statuses.add((await browser.ask("POST", address.format_map(filled), SAME_SITE, given)).status)
+        for address in ("/console/open/", "/console/assets/"):
+            statuses.add((await browser.get(address + bad)).status)
+    assert not [status for status in statuses if status >= 500], statuses
 
 
 def test_every_page_and_command_has_an_address_of_its_own() -> None:

@@ -201,3 +201,18 @@ async def test_the_demos_buttons_make_the_provider_misbehave(
     async with browser.post(f"/demo/renew-subscription?realm={DRIVEWELL_CANADA}") as response:
         assert response.status == 200
     await row_in(platform, CANADA, State.HEALTHY)
+
+
+async def test_drivewells_own_page_leads_its_support_into_the_console(
+    platform: Platform, browser: aiohttp.ClientSession
+) -> None:
+    async with browser.get("/console") as response:
+        page, link = await response.text(), response.url
+    assert "You come in as Sam from support" in page
+    csrf = re.search(r'name="csrf" value="([0-9a-f]{64})"', page)
+    assert csrf is not None
+    async with browser.post(link, data={"csrf": csrf[1]}, headers={"Sec-Fetch-Site": "same-origin"}) as response:
+        assert response.url.path == "/console"
+        assert "sees every tenant" in await response.text()
+    async with browser.get(f"{platform.deployment.url}/console/connectors/{TENANT}/{FAILING}") as response:
+        assert "Why is it in this state?" in await response.text()
