@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import aiohttp
 import asyncpg
@@ -22,9 +22,10 @@ from schemas.secret import Secret
 from service.engine.submission import Busy
 from service.insight.facts import AttemptFacts
 from service.oauth import flow as real
-from service.oauth.window import SHOWN_BY_PROVIDERS, Begun, Dead, HandedOn, ProviderWords, Returned, WindowView
+from service.oauth.window import SHOWN_BY_PROVIDERS, Begun, Dead, HandedOn, Returned, WindowView
 from service.web.routes import build_web
 from statemachine.connector import Account
+from tests import screens
 
 Client = TestClient[web.Request, web.Application]
 Clients = Callable[..., Awaitable[Client]]
@@ -37,26 +38,7 @@ HANDOFF = "h-" + "a" * 41
 WINDOW, FORM, LANGUAGE = "__Host-regrant-window", "__Host-regrant-form", "__Host-regrant-language"
 NOW = datetime.now(UTC)
 
-VIEW = WindowView(
-    attempt=AttemptId(UUID("5c1de2b0-6f0b-4d0e-9a3c-0d6d2f6f3a11")),
-    connector_name="Drivewell books",
-    tenant="drivewell",
-    provider=ProviderWords("QuickBooks", "company", "Organization Admin", ("An active subscription.",)),
-    account=Account("9130350000001", "Drivewell Inc"),
-    person_name="Olivia Brandt",
-    return_url=RETURN_URL,
-    step=Step.LINK_OFFERED,
-    state=State.AWAITING_AUTH,
-    failure=Reason.TOKEN_REFUSED,
-    live=True,
-    succeeded=False,
-    ending=None,
-    expected=None,
-    seen=None,
-    unavailable=0,
-    returned_at=None,
-    expires_at=NOW + timedelta(hours=10),
-)
+VIEW = replace(screens.VIEW, connector_name="Drivewell books", expires_at=NOW + timedelta(hours=10))
 
 
 class NoFacts:
@@ -841,7 +823,7 @@ async def test_p25_get_help_is_a_page_and_a_file_for_the_browser_that_began(pers
 
     told, kept = await page.text(), await file.text()
     for text in (told, kept):
-        assert "wrong_account" in text and "exchanged" in text and "5C1D-E2B0" in text and "<svg " in text
+        assert "wrong_account" in text and "exchanged" in text and "6F9B-1C2E" in text and "<svg " in text
     assert file.headers["Content-Disposition"] == 'attachment; filename="support-report-5C1D-E2B0.html"'
     assert "<script" not in kept and "sandbox" in file.headers["Content-Security-Policy"]
     assert "style=" not in told and page.headers["Content-Security-Policy"].startswith("default-src 'none'")

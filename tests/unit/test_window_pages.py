@@ -21,6 +21,7 @@ from service.web.pages import ASSETS, Form, Pages
 from service.web.screen import Host, Screen
 from service.web.screens import SLOW_AFTER, WATCHED_FOR, Screens
 from statemachine.connector import Account
+from tests import screens
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ATTEMPT = AttemptId(UUID("6f9b1c2e-0d4a-4f7e-9b1c-2e0d4a4f7e9b"))
@@ -31,26 +32,7 @@ QUICKBOOKS = ProviderWords(
     admin="Organization Admin",
     prerequisites=("An active QuickBooks Online subscription.", "The sign-in of an Organization Admin."),
 )
-VIEW = WindowView(
-    attempt=ATTEMPT,
-    connector_name="Drivewell books",
-    tenant="drivewell",
-    provider=QUICKBOOKS,
-    account=Account("9130350000001", "Drivewell Inc"),
-    person_name="Olivia Brandt",
-    return_url=RETURN_URL,
-    step=Step.LINK_OFFERED,
-    state=State.AWAITING_AUTH,
-    failure=Reason.TOKEN_REFUSED,
-    live=True,
-    succeeded=False,
-    ending=None,
-    expected=None,
-    seen=None,
-    unavailable=0,
-    returned_at=None,
-    expires_at=NOW + timedelta(minutes=10),
-)
+VIEW = replace(screens.VIEW, attempt=ATTEMPT, connector_name="Drivewell books", provider=QUICKBOOKS)
 CHECKING = replace(VIEW, state=State.VERIFYING, step=Step.EXCHANGED, returned_at=NOW)
 SUCCEEDED = replace(VIEW, live=False, succeeded=True, state=State.SYNCING, failure=None, step=Step.SYNC_STARTED)
 TROUBLES = ("unavailable", "provider_away", "too_many", "cookies", "foreign", "method", "fault")
