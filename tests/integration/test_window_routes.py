@@ -824,7 +824,7 @@ async def test_p25_get_help_is_a_page_and_a_file_for_the_browser_that_began(pers
     told, kept = await page.text(), await file.text()
     for text in (told, kept):
         assert "wrong_account" in text and "exchanged" in text and "6F9B-1C2E" in text and "<svg " in text
-    assert file.headers["Content-Disposition"] == 'attachment; filename="support-report-5C1D-E2B0.html"'
+    assert file.headers["Content-Disposition"] == 'attachment; filename="support-report-6F9B-1C2E.html"'
     assert "<script" not in kept and "sandbox" in file.headers["Content-Security-Policy"]
     assert "style=" not in told and page.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert flow.changes == before
