@@ -17,7 +17,7 @@ from service.store.listing import Chosen
 from service.store.pool import Connection, Pool
 from statemachine.connector import Connector
 
-LOOKED_AT = 2000
+LOOKED_AT = 1000
 """So many connectors are looked at for a page of the past: where few of them fit, it is short, and goes on."""
 _EXISTING = tuple(state for state in State if state not in (State.ABSENT, State.DELETED))
 

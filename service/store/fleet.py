@@ -51,8 +51,11 @@ from (
     ) t
     where s.next_seq - 1 > coalesce(tally.seq, 0)  -- so that no shard is looked at that is counted
 ) t
-join connector c on c.id = t.connector
-left join transition p on p.connector = t.connector and p.version = t.version - 1
+-- One by one, since they are few: what isn't counted yet can't be estimated.
+cross join lateral (select provider from connector where id = t.connector offset 0) c
+left join lateral (
+    select record from transition where connector = t.connector and version = t.version - 1 offset 0
+) p on true
 group by 1, 2, 3, 4, 5
 """
 
