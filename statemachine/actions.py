@@ -12,6 +12,7 @@ from statemachine.effects import (
     EndAttempt,
     ExplainAttempt,
     HandOn,
+    NoteSyncBegan,
     OpenAttempt,
     RequestSync,
     Shred,
@@ -99,6 +100,7 @@ def take_off(d: Draft, i: Disconnect) -> None:
 
 def run_on(d: Draft, i: SyncStarted) -> None:
     d.connector.deadline = d.now + d.rules.sync_run_time
+    d.effects.append(NoteSyncBegan())
 
 
 def note_run(d: Draft, i: SyncFailed | SyncSucceeded) -> None:

@@ -67,8 +67,15 @@ class RequestSync:
 
 
 @value()
+class NoteSyncBegan:
+    """Keep, with the attempt that the credential is of, that the sync which was asked for has begun."""
+
+
+@value()
 class Shred:
     """Revoke the credential where that is safe, and destroy the connector's data key."""
 
 
-Effect: TypeAlias = OpenAttempt | EndAttempt | HandOn | ExplainAttempt | Verify | SwapCredential | RequestSync | Shred
+Effect: TypeAlias = (
+    OpenAttempt | EndAttempt | HandOn | ExplainAttempt | Verify | SwapCredential | RequestSync | NoteSyncBegan | Shred
+)

@@ -50,7 +50,7 @@ VIEW = WindowView(
 )
 WAITING = replace(VIEW, step=Step.PROVIDER_PAGE)
 CHECKING = replace(VIEW, state=State.VERIFYING, step=Step.ACCOUNT_CHECKED, returned_at=NOW)
-SUCCEEDED = replace(VIEW, live=False, succeeded=True, state=State.SYNCING, failure=None, step=Step.CREDENTIAL_SAVED)
+SUCCEEDED = replace(VIEW, live=False, succeeded=True, state=State.SYNCING, failure=None, step=Step.SYNC_STARTED)
 
 
 def ended(reason: Reason | None) -> WindowView:
@@ -103,6 +103,7 @@ def _every_screen(screens: Screens, language: Language) -> Iterator[tuple[str, S
     yield "checking-long", screens.attempt(replace(CHECKING, returned_at=NOW - timedelta(minutes=1)), NOW)
     yield "watched", screens.attempt(replace(SUCCEEDED, returned_at=NOW), NOW)
     yield "connected", screens.attempt(SUCCEEDED, NOW)
+    yield "saved", screens.attempt(replace(SUCCEEDED, step=Step.CREDENTIAL_SAVED), NOW)
     yield "flowing", screens.attempt(replace(SUCCEEDED, state=State.HEALTHY), NOW)
     for dead in Dead:
         yield f"dead-{dead}", screens.dead(dead)

@@ -30,6 +30,7 @@ from service.store.consequences import (
     CredentialSwapped,
     JobSettled,
     ShredWanted,
+    SyncBegan,
     VerificationWanted,
 )
 from service.store.log import DeadLetter
@@ -38,6 +39,7 @@ from statemachine.effects import (
     EndAttempt,
     ExplainAttempt,
     HandOn,
+    NoteSyncBegan,
     OpenAttempt,
     RequestSync,
     Shred,
@@ -291,6 +293,8 @@ def _consequences(effect: object, d: Decision, submission: Submission, now: date
             return [wanted]
         case SwapCredential(attempt, generation):
             return [CredentialSwapped(c.id, attempt, generation, now, _trace(submission))]
+        case NoteSyncBegan():
+            return [SyncBegan(c.id)]
         case Shred():
             return [ShredWanted(c.id, now)]
         case RequestSync():

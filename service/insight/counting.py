@@ -28,7 +28,8 @@ CHUNK = 500
 """Transitions of a transaction: some ten milliseconds of this process's loop."""
 AT_ONCE = 10_000
 """So many are counted before an answer; where there are more it says that they are missing."""
-NOTES_AT_ONCE = timedelta(days=2)
+STRETCH, STRETCHES = timedelta(days=2), 60
+"""Of notes: how much time is counted in a transaction, and how often before an answer."""
 PAUSE_S = 1.0
 SHARE = 4
 """Counting in the background rests four times as long as it took."""
@@ -206,6 +207,7 @@ class Counter:
             began, there_is_more = time.monotonic(), False
             try:
                 there_is_more = not await self.count_up(CHUNK)
+                there_is_more |= not await self.count_notes(1)
             except TRANSIENT as error:
                 log.warning("counting_waits", error=type(error).__name__)
             await asyncio.sleep((time.monotonic() - began) * SHARE if there_is_more else PAUSE_S)
@@ -221,16 +223,16 @@ class Counter:
                         return False
                     counted, position = await self._count_chunk(position)
                     at_most -= counted
-            return await self._count_notes(at_most)
+        return True
 
-    async def _count_notes(self, at_most: int) -> bool:
-        """Counts the notes, as far as so many transitions would take; returns whether that was all."""
-        while at_most > 0:
-            at_most -= CHUNK
-            async with self._pool.acquire() as connection, connection.transaction():
-                await tally.lock(connection)
-                if await tally.count_notes(connection, await log_begins(connection), NOTES_AT_ONCE):
-                    return True
+    async def count_notes(self, stretches: int = STRETCHES) -> bool:
+        """Counts what notes tell of errors, so many stretches of time at most; returns whether that was all."""
+        async with self._one:
+            for _ in range(stretches):
+                async with self._pool.acquire() as connection, connection.transaction():
+                    await tally.lock(connection)
+                    if await tally.count_notes(connection, await log_begins(connection), STRETCH):
+                        return True
         return False
 
     async def _count_chunk(self, wanted: Position) -> tuple[int, Position]:

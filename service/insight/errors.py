@@ -37,7 +37,7 @@ async def errors(
     until: datetime,
 ) -> api.Errors:
     """About a tenant's connectors, or (`None`) about all."""
-    counted = await counter.count_up()
+    counted = await counter.count_up() and await counter.count_notes()
     async with pool.acquire() as connection, fleet_store.snapshot(connection):
         rows = await store.errors(connection, Stretch(since, until), provider, tenant)
     return api.Errors(since=since, until=until, errors=[shaped(row) for row in rows], counted=counted)

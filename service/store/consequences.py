@@ -75,6 +75,11 @@ class CredentialSwapped:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncBegan:
+    connector: ConnectorId
+
+
+@dataclass(frozen=True, slots=True)
 class ShredWanted:
     connector: ConnectorId
     at: datetime
@@ -96,6 +101,7 @@ Consequence: TypeAlias = (
     | AttemptExplained
     | VerificationWanted
     | CredentialSwapped
+    | SyncBegan
     | ShredWanted
     | JobSettled
 )
@@ -187,6 +193,13 @@ where a.attempt_id = $1 and a.connector = $2 and other.state = 'failed' and othe
 order by other.id
 """
 
+# For whoever watches: the requested sync has begun. A copy's attempt is another connector's.
+SYNC_BEGAN = """
+update attempt a set step = 'sync_started' from credential k
+where k.connector = $1 and k.status = 'current' and a.attempt_id = k.attempt_id and a.connector = k.connector
+  and a.step = 'credential_saved'
+"""
+
 RETIRE_DATA_KEY = "update data_key set retired = true where connector = $1 and not retired"
 WANT_SHRED = "insert into job (kind, connector, run_at) values ('shred', $1, $2)"
 
@@ -235,6 +248,8 @@ async def carry_out(connection: Connection, consequences: Sequence[Consequence],
                 assert made == "UPDATE 1", "a verified attempt has its candidate, of the next generation"
                 await connection.execute(COMPLETE_ATTEMPT, s.attempt, s.at, pks[s.connector])
                 await connection.execute(SHARE_GRANT, s.attempt, pks[s.connector], s.at, s.trace, LOGIN_MENDS)
+            case SyncBegan() as b:
+                await connection.execute(SYNC_BEGAN, pks[b.connector])
             case ShredWanted() as w:
                 await connection.execute(RETIRE_CURRENT, pks[w.connector], w.at)
                 await connection.execute(RETIRE_DATA_KEY, pks[w.connector])

@@ -10,8 +10,7 @@ from service.store.pool import Connection
 # the newest, too. Indexes transition_at and note_at.
 ERRORS = """
 select provider, place, status, code, reason, sum(times)::bigint as number, min(first_at) as first_at,
-    max(last_at) as last_at,
-    (array_agg(request_id order by last_at desc) filter (where request_id <> ''))[1] as request_id
+    max(last_at) as last_at, max(nullif(request_id, '')) as request_id
 from (
     select provider, place, nullif(status, 0) as status, nullif(code, '') as code, nullif(reason, '') as reason, times,
         first_at, last_at, request_id

@@ -45,7 +45,11 @@ from (
     where t.at > $1 and t.at < $2 and t.seq <= tally.seq
     union all
     select t.* from shard s left join tally on tally.shard = s.shard
-    join transition t on t.shard = s.shard and t.seq > coalesce(tally.seq, 0) and t.at > $1
+    cross join lateral (
+        select * from transition t
+        where t.shard = s.shard and t.seq > coalesce(tally.seq, 0) and t.seq < s.next_seq and t.at > $1 offset 0
+    ) t
+    where s.next_seq - 1 > coalesce(tally.seq, 0)  -- so that no shard is looked at that is counted
 ) t
 join connector c on c.id = t.connector
 left join transition p on p.connector = t.connector and p.version = t.version - 1

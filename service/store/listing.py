@@ -10,7 +10,7 @@ from service.store.rows import connector_of
 from statemachine.connector import Connector
 
 _CHOSEN = """
-    and ($2::text[] is null or state::text = any($2)) and ($3::text is null or provider = $3)
+    and ($2::text[] is null or state = any($2::text[]::connector_state[])) and ($3::text is null or provider = $3)
     and ($4::text[] is null or reason = any($4))
     and ($5::text[] is null or state <> 'failed' or coalesce(reason, '') = any($5))
     and ($6::text is null or position($6 in lower(concat_ws(' ', connector_id, name, account_id, account_name))) > 0)

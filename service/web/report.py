@@ -45,7 +45,9 @@ def report(view: WindowView, screen: Screen, facts: AttemptFacts, language: Lang
     width = max(len(name) for name, _ in lines)
     ids = {str(view.attempt), *filter(is_an_id, (*facts.trace_ids, *facts.request_ids))}
     ids |= {account.id for account in (view.account, view.expected, view.seen) if account}
-    text = "\n".join(f"{name + ':':<{width + 1}} {cut(scrubbed_text(told, ids), LONGEST)}" for name, told in lines)
+    text = "\n".join(
+        f"{name and name + ':':<{width + 1}} {cut(scrubbed_text(told, ids), LONGEST)}" for name, told in lines
+    )
     return Report(view.attempt, text, view.help_asked)
 
 

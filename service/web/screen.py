@@ -60,6 +60,8 @@ class Screen:
     title: str
     words: tuple[str, ...]
     next: str | None = None
+    takes: str | None = None
+    """How long the next step takes."""
     primary: Action | None = None
     secondary: Action | None = None
     others: tuple[Action, ...] = ()

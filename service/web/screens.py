@@ -126,6 +126,7 @@ class Screens(Asking):
         if view.state is State.FAILED and view.failure is not None:
             return self._reason(view, view.failure, name=f"afterwards {view.failure}")
         flowing = view.state is State.HEALTHY
+        started = flowing or _reached(view, Step.SYNC_STARTED)
         recent = view.returned_at is not None and now - view.returned_at < WATCHED_FOR
         watched = recent and view.state is State.SYNCING
         return self._screen(
@@ -133,12 +134,9 @@ class Screens(Asking):
             "connected",
             "good",
             "connected.words_watched" if watched else "connected.words",
-            title="connected.title_flowing" if flowing else "connected.title",
+            title=f"connected.title{'_flowing' if flowing else '' if started else '_soon'}",
             primary=self._leave(view),
-            lines=(
-                *(self._line(view, key, "done") for key, _ in _LINES[:-1]),
-                self._line(view, _LINES[-1][0], "done" if flowing else "now" if watched else "waiting"),
-            ),
+            lines=self._arrived(view, started=started, flowing=flowing, watched=watched),
             final=not watched,
             step=Step.DATA_FLOWING if flowing else view.step,
             outcome="connected",
@@ -168,6 +166,7 @@ class Screens(Asking):
             title=said.title,
             words=(said.words,),
             next=next_,
+            takes=said.takes,
             primary=primary,
             secondary=secondary,
             others=(hand_on,) if asked and view.may_hand_on and hand_on.kind in ("link", "back") else (),
@@ -201,6 +200,14 @@ class Screens(Asking):
             return ()
         passed = takewhile(lambda key: key != at, (key for key, _ in _LINES))
         return (*(self._line(view, key, "done") for key in passed), self._line(view, at, "failed"))
+
+    def _arrived(self, view: WindowView, *, started: bool, flowing: bool, watched: bool) -> tuple[Line, ...]:
+        """All is checked; what is still awaited is named for as long as the window watches for it."""
+        done = len(_LINES) - (0 if flowing else 1 if started else 2)
+        return tuple(
+            self._line(view, key, "done" if place < done else "now" if place == done and watched else "waiting")
+            for place, (key, _) in enumerate(_LINES)
+        )
 
     def _line(self, view: WindowView, key: str, status: LineStatus) -> Line:
         return Line(self._say(f"steps.{key}.{status}", self._values(view)), status)

@@ -8,7 +8,7 @@ import pytest
 
 from schemas import channels
 from schemas.api import AccessToken
-from schemas.lifecycle import Ignored, Notice, Refused, State
+from schemas.lifecycle import Ignored, Notice, Refused, State, Step
 from schemas.reasons import Reason
 from service.demo.simulator.seed import DRIVEWELL_INC
 from service.oauth.refresh import Denied, NoToken
@@ -267,3 +267,17 @@ async def test_bad_records_are_dead_letters_with_their_bytes_untouched_and_hinde
         assert dict(letter.headers)["dlq-reason"] == reason.encode()
     await loop.fail(id_, generation=None)
     await loop.state(id_, F)
+
+
+async def test_a_sync_that_has_begun_is_kept_with_the_attempt_that_asked_for_it(loop: Loop) -> None:
+    id_ = await loop.failed()
+    begun = await loop.reconnect(id_)
+    await loop.state(id_, State.SYNCING)
+    assert (await loop.view(begun)).step is Step.CREDENTIAL_SAVED
+
+    await loop.say(id_, channels.SYNC_STARTED, generation=2)
+
+    async def seen() -> bool:
+        return (await loop.view(begun)).step is Step.SYNC_STARTED
+
+    await eventually(seen, "the sync has begun")

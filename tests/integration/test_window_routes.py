@@ -255,7 +255,7 @@ async def test_the_whole_way_from_the_link_to_connected(person: Person, flow: Me
     assert (back.status, back.headers["Location"]) == (303, ATTEMPT_PAGE)
     assert "Checking…" in await (await person.get(ATTEMPT_PAGE)).text()
 
-    flow.view_ = replace(flow.view_, live=False, succeeded=True, state=State.SYNCING, step=Step.CREDENTIAL_SAVED)
+    flow.view_ = replace(flow.view_, live=False, succeeded=True, state=State.SYNCING, step=Step.SYNC_STARTED)
     assert "Connected, your sync has started" in await (await person.get(ATTEMPT_PAGE)).text()
 
 

@@ -28,6 +28,7 @@ from service.store.consequences import (
     JobSettled,
     LeasesLost,
     ShredWanted,
+    SyncBegan,
     VerificationWanted,
 )
 from service.store.due import Due, Job
@@ -241,6 +242,8 @@ class MemoryStore:
                     self._verify(v)
                 case CredentialSwapped() as s:
                     self._swap(s)
+                case SyncBegan() as b:
+                    self._sync_began(self.tables.connectors[b.connector].pk)
                 case ShredWanted() as w:
                     pk = self.tables.connectors[w.connector].pk
                     self._retire_current(pk, w.at)
@@ -252,6 +255,13 @@ class MemoryStore:
     def _holds(self, job: int, token: str) -> bool:
         row = self.tables.jobs.get(job)
         return row is not None and row.lease is not None and str(row.lease) == token
+
+    def _sync_began(self, pk: int) -> None:
+        for (connector, attempt), credential in self.tables.credentials.items():
+            row = self.tables.attempts.get(attempt)
+            own = connector == pk and credential.status == "current" and row is not None and row.connector == pk
+            if own and row is not None and row.step == "credential_saved":
+                self._change_attempt(attempt, step="sync_started")
 
     def _open(self, a: AttemptOpened) -> None:
         if a.attempt in self.tables.attempts:

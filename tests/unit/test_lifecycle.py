@@ -18,6 +18,7 @@ from statemachine.effects import (
     EndAttempt,
     ExplainAttempt,
     HandOn,
+    NoteSyncBegan,
     OpenAttempt,
     RequestSync,
     Shred,
@@ -679,7 +680,7 @@ def test_a_success_of_the_new_credential_ends_the_loop() -> None:
 def test_a_started_sync_gets_the_time_that_a_run_may_take() -> None:
     decision = on(syncing(), sync_started())
 
-    assert_observed(decision, syncing())
+    assert (decision.outcome, decision.effects) == (Outcome.OBSERVATION, (NoteSyncBegan(),))
     assert decision.connector.deadline == NOW + RULES.sync_run_time
 
 

@@ -42,7 +42,7 @@ def drawn(screen: Screen, direction: str = "ltr") -> tuple[ElementTree.Element, 
 
 def test_p25_the_report_says_where_it_stopped_when_and_which_ids_to_ask_for() -> None:
     text = report(WRONG, SCREENS.attempt(WRONG, NOW), FACTS, ENGLISH, NOW).text
-    told = dict(line.split(":", 1) for line in text.splitlines() if not line.startswith(":"))
+    told = dict(line.split(":", 1) for line in text.splitlines() if not line.startswith(" "))
     told = {name: value.strip() for name, value in told.items()}
     assert told["support code"] == "6F9B-1C2E" and told["attempt"] == str(VIEW.attempt)
     assert told["screen"] == "ended wrong_account, in en" and told["it says"] == "That was another company"

@@ -52,7 +52,7 @@ VIEW = WindowView(
     expires_at=NOW + timedelta(minutes=10),
 )
 CHECKING = replace(VIEW, state=State.VERIFYING, step=Step.EXCHANGED, returned_at=NOW)
-SUCCEEDED = replace(VIEW, live=False, succeeded=True, state=State.SYNCING, failure=None, step=Step.CREDENTIAL_SAVED)
+SUCCEEDED = replace(VIEW, live=False, succeeded=True, state=State.SYNCING, failure=None, step=Step.SYNC_STARTED)
 TROUBLES = ("unavailable", "provider_away", "too_many", "cookies", "foreign", "method", "fault")
 
 HOST = Host("Northwind Data", "https://app.drivewell.example", frozenset({RETURN_URL}))
@@ -129,6 +129,7 @@ def every_ending() -> Iterator[tuple[str, Screen]]:
     yield "away", SCREENS.attempt(replace(CHECKING, unavailable=1), NOW)
     yield "slow", SCREENS.attempt(replace(CHECKING, returned_at=NOW - SLOW_AFTER * 2), NOW)
     yield "connected", SCREENS.attempt(SUCCEEDED, NOW)
+    yield "saved", SCREENS.attempt(replace(SUCCEEDED, step=Step.CREDENTIAL_SAVED), NOW)
     yield "flowing", SCREENS.attempt(replace(SUCCEEDED, state=State.HEALTHY), NOW)
     yield (
         "sync-failed",
@@ -163,6 +164,15 @@ def test_p13_every_reason_has_words_of_its_own() -> None:
     said = [SCREENS.attempt(ended(reason), NOW).words for reason in Reason]
 
     assert len(set(said)) == len(Reason)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_reason_says_in_the_window_how_long_its_next_step_takes_as_its_help_page_does(reason: Reason) -> None:
+    values = {"provider": "QuickBooks", "account": "Drivewell Inc", "admin": "Organization Admin"}
+    page = rendered(SCREENS.attempt(ended(reason), NOW))
+
+    if reason is not Reason.ATTEMPT_EXPIRED:  # that one asks first what happened
+        assert TEXTS.reason(reason, **values, expected="Drivewell Inc", seen="Acme Ltd").takes in page.prose
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -229,6 +239,15 @@ def test_success_says_that_the_sync_has_started() -> None:
 
     assert screen.title == "Connected, your sync has started"
     assert screen.final and screen.outcome == "connected"
+
+
+def test_a_sync_that_was_asked_for_and_has_not_begun_is_not_said_to_have() -> None:
+    asked = replace(SUCCEEDED, step=Step.CREDENTIAL_SAVED, returned_at=NOW)
+    screen = SCREENS.attempt(asked, NOW)
+
+    assert screen.title == "Connected, your sync starts soon"
+    assert [line.status for line in screen.lines][-3:] == ["done", "now", "waiting"]
+    assert not screen.final, "the window watches for it"
 
 
 def test_the_connected_window_watches_for_the_first_data_and_after_a_while_says_that_it_will_come() -> None:
@@ -388,7 +407,15 @@ def test_the_script_and_the_style_stay_small() -> None:
 
 PAIRS = [
     *[("ink", ground) for ground in ("card", "tint", "ground", "attention-tint")],
-    *[("quiet", "card"), ("on-accent", "accent"), ("on-accent", "accent-strong"), ("accent", "card")],
+    *[
+        ("quiet", "card"),
+        ("quiet", "attention-tint"),
+        ("quiet", "good-tint"),
+        ("quiet", "tint"),
+        ("on-accent", "accent"),
+        ("on-accent", "accent-strong"),
+        ("accent", "card"),
+    ],
     *[("attention", "card"), ("attention", "attention-tint"), ("good", "good-tint"), ("accent", "tint")],
 ]
 

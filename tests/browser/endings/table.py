@@ -521,7 +521,7 @@ ENDINGS: tuple[Ending, ...] = (
         "broker-away",
         "Our broker is away.",
         "connected",
-        "Connected, your sync has started",
+        "Connected, your sync starts soon",
         "Back to Drivewell",
         FAULTS,
         "test_our_broker_away_holds_nobody_up",

@@ -213,6 +213,7 @@ async def test_our_broker_away_holds_nobody_up(stage: Stage) -> None:
     async with another_process(stage, REGRANT_KAFKA__BOOTSTRAP=away, REGRANT_HTTP__PORT=port), stage.window() as page:
         await books.reconnects(page, link)
         await stage.sees(page, "broker-away")
+        await expect(page.locator(".lines .now")).to_contain_text("Starting the sync")
     await stage.platform.deployment.start()
     await books.state(State.HEALTHY)
 
