@@ -14,10 +14,10 @@ from aiohttp import web
 from schemas.lifecycle import State
 from service.console import overview
 from service.console.picture import drawn
+from service.console.snapshots import AT_MOST_EVERY_S, latest
 from service.console.visit import Json, Told, Visit
 from service.http.streams import EventStream
 
-AT_MOST_EVERY_S = 1.0
 AT_LEAST_EVERY_S = 15.0
 """Rates sink while nothing happens, and a proxy closes what says nothing."""
 LASTS_S = 600.0
@@ -28,24 +28,6 @@ MOST_MOVES = 24
 Events: TypeAlias = AsyncGenerator[bytes, None]
 
 _ARROW_OF = {pair: arrow.id for arrow in drawn() for pair in arrow.pairs}
-
-
-class Snapshots:
-    """The fleet as everybody of a tenant sees it: asked once a second at most, however many look."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[float, Json]] = {}
-        self._asking: dict[str, asyncio.Lock] = {}
-
-    async def latest(self, visit: Visit) -> Json:
-        """Not older than a second. Raises `Told`."""
-        tenant, loop = visit.viewer.tenant, asyncio.get_running_loop()
-        async with self._asking.setdefault(tenant, asyncio.Lock()):
-            at, fleet = self._known.get(tenant, (-AT_MOST_EVERY_S, {}))
-            if loop.time() - at >= AT_MOST_EVERY_S * 0.9:
-                fleet = await visit.ask("get_fleet")
-                self._known[tenant] = (loop.time(), fleet)
-            return fleet
 
 
 async def fleet(visit: Visit) -> web.StreamResponse:
@@ -64,7 +46,6 @@ async def _events(visit: Visit) -> Events:
 
 
 async def _fleet(visit: Visit, events: Events) -> AsyncGenerator[bytes, None]:
-    snapshots: Snapshots = visit.request.app[SNAPSHOTS]
     names, moves = await visit.provider_names(), 0
     async for moved in _paced(events):
         if moved is not None:
@@ -75,7 +56,7 @@ async def _fleet(visit: Visit, events: Events) -> AsyncGenerator[bytes, None]:
             continue
         moves = 0
         try:
-            fleet = await snapshots.latest(visit)
+            fleet = await latest(visit)
         except Told:
             continue  # the database is away: the next one may be there
         yield _event("picture", orjson.dumps(overview.picture(fleet, {}).live()))
@@ -131,6 +112,3 @@ def _data(event: bytes) -> Json | None:
 def _event(name: str, data: bytes) -> bytes:
     lines = b"".join(b"data: %b\n" % line for line in data.split(b"\n") if line.strip())
     return b"event: %b\n%b\n" % (name.encode(), lines)
-
-
-SNAPSHOTS = web.AppKey("snapshots", Snapshots)

@@ -11,6 +11,7 @@ from schemas.lifecycle import State
 from service.console import drawing, travel
 from service.console.drawing import Drawing
 from service.console.picture import Pair
+from service.console.snapshots import latest
 from service.console.visit import Json, Told, Visit
 
 MOST_ACTS = 6
@@ -25,7 +26,7 @@ async def overview(visit: Visit) -> web.StreamResponse:
     moment = travel.moment(visit)
     is_now = moment.then is None
     fleet, providers, funnel, letters, ending = await asyncio.gather(
-        visit.ask("get_fleet", query={"as_of": moment.as_of}),
+        latest(visit) if is_now else visit.ask("get_fleet", query={"as_of": moment.as_of}),
         visit.provider_names(),
         _if_there(visit, "get_funnel", is_now),
         _if_there(

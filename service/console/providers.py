@@ -5,11 +5,12 @@ from collections import Counter
 
 from aiohttp import web
 
+from service.console.snapshots import latest
 from service.console.visit import Json, Told, Visit
 
 
 async def providers(visit: Visit) -> web.StreamResponse:
-    known, fleet = await asyncio.gather(visit.ask("list_providers"), visit.ask("get_fleet"))
+    known, fleet = await asyncio.gather(visit.ask("list_providers"), latest(visit))
     counts: dict[str, Counter[str]] = {one["id"]: Counter() for one in known["providers"]}
     for one in fleet["states"]:
         counts.setdefault(one["provider"], Counter())[one["state"]] += one["count"]
@@ -24,7 +25,7 @@ async def provider(visit: Visit) -> web.StreamResponse:
     if id_ not in known:
         raise web.HTTPNotFound
     fleet, errors, funnel = await asyncio.gather(
-        visit.ask("get_fleet"), _if_there(visit, "get_errors", id_), _if_there(visit, "get_funnel", id_)
+        latest(visit), _if_there(visit, "get_errors", id_), _if_there(visit, "get_funnel", id_)
     )
     states = Counter({one["state"]: one["count"] for one in fleet["states"] if one["provider"] == id_})
     return visit.page(

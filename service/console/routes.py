@@ -12,6 +12,7 @@ from schemas.problems import ProblemCode
 from service.console import commands, connector, insight, letters, listing, live, overview, providers
 from service.console.doors import Doors
 from service.console.pages import Pages, asset
+from service.console.snapshots import SNAPSHOTS, Snapshots
 from service.console.visit import Json, Told, Visit
 from service.http.api import Api
 from service.http.auth import Authenticator
@@ -64,7 +65,7 @@ def build_console(
     pages = Pages(secure=browser.secure)
     doors = Doors(sessions, authenticator, browser, pages)
     console = _Console(api, doors, browser, pages, public_url)
-    app[live.SNAPSHOTS] = live.Snapshots()
+    app[SNAPSHOTS] = Snapshots()
     app.middlewares.append(console.guarded)
     app.router.add_get("/console/assets/{name}", asset)
     app.router.add_get("/console/open/{ticket}", doors.look)

@@ -201,3 +201,10 @@ def test_every_page_and_command_has_an_address_of_its_own() -> None:
     addresses = [address for address, _ in PAGES]
     assert len(addresses) == len(set(addresses))
     assert all(address.startswith("/console") for address, _ in (*PAGES, *COMMANDS))
+
+
+async def test_s38_who_may_not_see_the_fleet_doesnt_see_it_either_when_somebody_just_has(service: Running) -> None:
+    whole = await signed_in(service, tenant="drivewell")
+    assert (await whole.get("/console")).status == 200
+    token = host_token(service.key, "drivewell", scope="connectors:read console:open")
+    assert (await service.browser().get("/console", Authorization=f"Bearer {token}")).status == 403
