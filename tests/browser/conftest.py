@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from service.demo.platform import Platform
 from service.demo.set_up import connect_drivewell
@@ -12,6 +12,9 @@ from tests.browser.set_up import FLAGS, find_browser
 from tests.platforms import platform_on
 
 SCREENS = Path("build/screens")
+
+expect.set_options(timeout=20_000)
+"""How long a page may take on a busy machine, in milliseconds; what is there already costs no waiting."""
 
 
 @pytest.fixture

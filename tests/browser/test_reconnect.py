@@ -95,4 +95,4 @@ async def test_the_whole_way_works_with_script_off(platform: Platform, browser: 
     await page.get_by_role("button", name="Edit credentials").first.click()
     await signed_in(page, "Drivewell Inc")
     await page.get_by_role("button", name="Connect").click()
-    await expect(page.locator("[data-screen=connected]")).to_be_visible(timeout=15_000)
+    await expect(page.locator("[data-screen=connected]")).to_be_visible()

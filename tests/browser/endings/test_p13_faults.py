@@ -41,7 +41,7 @@ async def test_a_provider_that_is_away_while_we_check_is_waited_for(stage: Stage
             await stage.sees(page, "provider-away")
         finally:
             await stage.simulator.up("oauth")
-        await expect(page.locator("[data-screen=connected]")).to_be_visible(timeout=15_000)
+        await expect(page.locator("[data-screen=connected]")).to_be_visible()
 
 
 async def test_a_provider_that_is_slow_is_said_to_be(stage: Stage) -> None:
@@ -56,7 +56,7 @@ async def test_a_provider_that_is_slow_is_said_to_be(stage: Stage) -> None:
         )
         await stage.sees(page, "provider-slow")
         stage.simulator.faults.lift(held.id)
-        await expect(page.locator("[data-screen=connected]")).to_be_visible(timeout=15_000)
+        await expect(page.locator("[data-screen=connected]")).to_be_visible()
 
 
 async def test_a_provider_that_stays_away_ends_the_checks_without_harm(stage: Stage) -> None:
@@ -177,7 +177,7 @@ async def test_our_database_away_is_waited_for_by_the_page_itself(stage: Stage) 
             await stage.sees(page, "database-away")
         finally:
             await stage.database.accept()
-        await expect(page.locator("[data-screen='ended access_denied']")).to_be_visible(timeout=20_000)
+        await expect(page.locator("[data-screen='ended access_denied']")).to_be_visible()
 
 
 async def test_a_fault_of_ours_shows_nothing_of_its_inside(stage: Stage) -> None:

@@ -55,7 +55,7 @@ async def test_coming_back_on_another_device_says_to_go_on_where_it_began(stage:
         await stage.sees(phone, "another-device")
         await expect(phone.locator(".next")).to_contain_text("If you began elsewhere, go on there.")
         await computer.goto(callback)
-        await expect(computer.locator("[data-screen=connected]")).to_be_visible(timeout=15_000)
+        await expect(computer.locator("[data-screen=connected]")).to_be_visible()
 
 
 # What others did meanwhile.
@@ -76,7 +76,7 @@ async def test_what_a_colleague_has_repaired_meanwhile_needs_nobody_any_more(sta
     async with stage.window() as olivia, stage.window() as colleague:
         await books.pressed(olivia, link)
         await books.reconnects(colleague, await books.opened())
-        await expect(colleague.locator("[data-screen=connected]")).to_be_visible(timeout=15_000)
+        await expect(colleague.locator("[data-screen=connected]")).to_be_visible()
         await olivia.goto(link)
         await stage.sees(olivia, "repaired")
 
@@ -128,7 +128,7 @@ async def test_p12_who_is_no_admin_hands_it_to_a_colleague_whose_link_works_once
         await sam.goto(handed)
         await expect(sam.locator(".facts")).to_contain_text("Olivia Marsh · Drivewell")
         await books.reconnects(sam, handed, email=SAM)
-        await expect(sam.locator("[data-screen=connected]")).to_be_visible(timeout=15_000)
+        await expect(sam.locator("[data-screen=connected]")).to_be_visible()
         await stranger.goto(handed)
         await expect(stranger.locator("[data-screen='dead link']")).to_be_visible()
     asked = [one for one in await books.history() if one["trigger"] == Trigger.START_REAUTH]
@@ -218,7 +218,7 @@ async def test_who_leaves_comes_back_by_the_link_to_the_step_where_it_was(stage:
         async def finds(screen: str) -> Page:
             page = await olivia.new_page()
             await page.goto(link)
-            await expect(page.locator(f"[data-screen={screen}]")).to_be_visible(timeout=15_000)
+            await expect(page.locator(f"[data-screen={screen}]")).to_be_visible()
             return page
 
         async def nobody_else_does() -> None:

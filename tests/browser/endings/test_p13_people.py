@@ -61,7 +61,7 @@ async def test_who_closes_the_window_at_the_provider_goes_on_by_the_link_later(s
         await stage.sees(page, "closed")
         await page.get_by_role("button", name="Go on to QuickBooks").click()
         await page.goto(await books.through_the_provider(page))
-        await expect(page.locator("[data-screen=connected]")).to_be_visible(timeout=15_000)
+        await expect(page.locator("[data-screen=connected]")).to_be_visible()
 
 
 async def test_who_stops_is_told_that_nothing_was_changed(stage: Stage) -> None:
