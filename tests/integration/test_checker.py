@@ -62,6 +62,7 @@ async def run(loop: Loop) -> dict[str, ConnectorId]:
     deleted = await loop.register("gone", connected=True)
     await loop.produce(channels.COMMANDS, disconnected, channels.DISCONNECT.type, {})
     await loop.produce(channels.COMMANDS, deleted, channels.DELETE.type, {})
+    await loop.say(healthy, channels.SYNC_STARTED, generation=2)  # by the schedule: nothing waits for it
     # What can't be handled.
     await loop.produce(channels.COMMANDS, deleted, channels.UPDATE.type, {"name": "Late"})
     await loop.produce(channels.SYNC_EVENTS, failed, channels.SYNC_FAILED.type, None, value=b"\xff{")
@@ -122,7 +123,8 @@ def test_a_real_run_holds_and_every_input_is_accounted_for(finished: tuple[Ran, 
     assert counts["published transitions"] >= counts["transitions"] == counts["published states"] > 20
     assert counts["published dead letters"] == counts["dead letters"] == counts["inputs dead letters"] == 3
     assert counts["published sync requests"] == 4  # three first connections, and one reconnect
-    assert counts["inputs noted"] == 2  # the stale failure, and the one that passes by itself
+    # The stale failure, the one that passes by itself, and the start of a sync that was asked for.
+    assert counts["inputs noted"] == 3
     assert counts["inputs silent: a sync's start"] == 1
     assert counts["inputs silent: a run that is known, or an older one"] == 2
     assert counts["inputs not consumed yet"] == 0

@@ -89,7 +89,7 @@ async def test_a_stream_tells_each_step_as_it_is_reached_and_ends_with_the_attem
         assert "Checking the company" in (await events.screen())["html"]
         flow.view_ = replace(flow.view_, step=Step.ACCOUNT_CHECKED)
         assert "Company checked" in (await events.screen())["html"]
-        flow.view_ = replace(flow.view_, live=False, succeeded=True, state=State.SYNCING, step=Step.CREDENTIAL_SAVED)
+        flow.view_ = replace(flow.view_, live=False, succeeded=True, state=State.SYNCING, step=Step.SYNC_STARTED)
         assert "Waiting for the first data" in (await events.screen())["html"]
         flow.view_ = replace(flow.view_, state=State.HEALTHY)
         last = await events.screen()

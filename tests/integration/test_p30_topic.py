@@ -47,6 +47,8 @@ async def test_p30_whoever_counts_the_topics_records_finds_what_the_answers_say(
 
         publishing = publish()
         await herd.live(300)
+        moved = "select bool_and(published_seq > 0) from shard"
+        await eventually(lambda: pool.fetchval(moved), "each shard has published something", patience_s=60)
         for task in publishing:  # as when a worker dies: its successor publishes some of it again
             task.cancel()
         await asyncio.gather(*publishing, return_exceptions=True)

@@ -111,12 +111,12 @@ async def not_an_admin(v: Visitor) -> Screen:
 
 
 async def hands_it_on(v: Visitor) -> Screen:
-    """Is refused by the provider, and hands the sign-in to the admin, who finishes it in a browser of their own."""
+    """Is refused by the provider, says so, and hands the sign-in to the admin, who finishes it in a browser apart."""
     link = await v.asks_for_a_link()
     async with v.at_a_browser(v.assistant):
         await v.is_refused_by_the_provider(await v.goes_to_the_provider(await v.looks(link)))
-        waiting = await v.looks(link)
-        handed = await v.person.click(await v.looks(waiting.url / "colleague"), name="Our admin")
+        refused = await v.says_what_was_shown(link, Reason.NEEDS_ADMIN)
+        handed = await v.person.click(await v.looks(refused.url / "colleague"), name="Our admin")
         assert isinstance(handed, Screen), "the link is shown in the answer"
         v.sees(handed)
     v.tries.append(Step.LINK_OFFERED)  # the colleague's is an attempt of its own
