@@ -202,7 +202,10 @@ async def test_p28_p17_nobody_is_reminded_after_a_recovery_or_a_disconnect(servi
         case "deleted":
             await service.api("DELETE", f"/v1/connectors/{id_}")
     state = State.HEALTHY if ending == "recovered" else State(ending)
-    ended = await eventually(lambda: next((one for one in told(service, id_) if one["to"] == state), None), ending)
+    after = [State.FAILED, state]  # it began healthy
+    ended = await eventually(
+        lambda: next((one for one in told(service, id_) if [one["from"], one["to"]] == after), None), ending
+    )
     # Another connector, which failed later, is the clock: once it was reminded, this one would have been, too.
     other = await failed(service)
     await noticed(service, other, Notice.PERSON_NEEDED, Notice.REMINDER, Notice.REMINDER)
