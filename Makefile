@@ -69,6 +69,7 @@ screens: ## Put the browser test's screenshots where the README and the help sho
 	cp build/screens/8-window-checking.png docs/screens/checking.png
 	cp build/screens/9-window-connected.png docs/screens/connected.png
 	cp build/screens/11-window-wrong-company.png docs/screens/wrong-company.png
+	cp build/screens/console/overview-light.png docs/screens/console.png
 
 clean: ## Remove what was made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

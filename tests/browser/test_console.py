@@ -23,7 +23,7 @@ LETTER = """
 insert into dead_letter (
     shard, seq, at, topic, partition, record_offset, record_key, record_value, header_names, header_values, code, detail
 ) values (0, 900001, now() - interval '2 hours', 't.connectors.sync.events.v1', 0, 9912, 'c003', '{}', '{}', '{}',
-    'schema', 'Wrong: started_at.')
+    'schema', 'started_at: datetime_parsing')
 """
 PAGES = {
     "overview": "/console",
