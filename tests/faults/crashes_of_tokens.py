@@ -40,6 +40,7 @@ async def refused_at_refresh(lane: Lane, books: Books) -> None:
 
 # In the order in which the service locks them, when a grant is several connectors'.
 _ALL = "where id in (select id from credential order by id for update)"
+AGE = f"update credential set refreshed_at = refreshed_at - interval '1 minute' {_ALL}"
 EXPIRE = f"update credential set access_expires_at = now() {_ALL}"
 INTERRUPT = f"""
 update credential set refresh_lease = gen_random_uuid(), refresh_until = now() - interval '1 second' {_ALL}
@@ -55,7 +56,7 @@ async def refused_by_the_api(lane: Lane, books: Books) -> None:
     path = f"/v1/connectors/{books.id}/token"
     first = (await lane.token(books)).body
     refused = {name: first[name] for name in ("generation", "rotation")}
-    await lane.database.execute("update credential set refreshed_at = refreshed_at - interval '1 minute'")
+    await lane.database.execute(AGE)
     answer = await lane.call("POST", path, {"refused": refused})
     assert answer.is_good and answer.body["rotation"] > first["rotation"], answer
 
