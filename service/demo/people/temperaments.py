@@ -45,7 +45,6 @@ async def wrong_company(v: Visitor) -> Screen:
     """Picks another company, is told both names, and picks the right one."""
     authorize = await v.goes_to_the_provider(await v.looks(await v.asks_for_a_link()))
     refused = await v.comes_back(await v.signs_in(authorize, FOREIGN_COMPANY))
-    v.came_to(Step.EXCHANGED)
     v.tries.append(Step.LINK_OFFERED)
     return await v.comes_back(await v.signs_in(await v.goes_to_the_provider(refused)))
 
@@ -53,9 +52,7 @@ async def wrong_company(v: Visitor) -> Screen:
 async def wrong_company_and_gone(v: Visitor) -> Screen:
     """Picks another company, reads why that can't be, and leaves it there."""
     authorize = await v.goes_to_the_provider(await v.looks(await v.asks_for_a_link()))
-    refused = await v.comes_back(await v.signs_in(authorize, FOREIGN_COMPANY))
-    v.came_to(Step.EXCHANGED)
-    return refused
+    return await v.comes_back(await v.signs_in(authorize, FOREIGN_COMPANY))
 
 
 async def declines(v: Visitor) -> Screen:

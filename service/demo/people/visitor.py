@@ -34,6 +34,10 @@ update handoff h set expires_at = now() from attempts where h.attempt_id = attem
 
 _ORDER = tuple(Step)
 
+_REFUSED_AFTER = {"ended wrong_account": Step.EXCHANGED, "ended code_refused": Step.RETURNED}
+"""How far somebody came who reads this: at a company that many pick by mistake, revoking one's grant may end another's
+code under way, as Intuit does it."""
+
 
 @dataclass(slots=True)
 class Visitor:
@@ -133,6 +137,8 @@ class Visitor:
         if screen.name == "connected":
             await self.reaches(State.HEALTHY)
             self.came_to(Step.DATA_FLOWING)
+        elif (step := _REFUSED_AFTER.get(screen.name)) is not None:
+            self.came_to(step)
         return screen
 
     async def reconnects(self, link: str | URL) -> Screen:
