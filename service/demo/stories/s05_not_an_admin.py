@@ -33,8 +33,8 @@ async def refused_by_intuit(world: World) -> None:
         window = f"{world.platform.deployment.url}/connect/attempts/{attempt['attempt_id']}"
         screen = await person.look(window)
         world.check(
-            "Organization Admin" in screen.text,
-            "the window asks whether it was that, and says whom to ask",
+            "I am not an administrator" in screen.text and "ended attempt_expired" == screen.name,
+            "the window asks whether it was that",
             screen.text,
         )
 
