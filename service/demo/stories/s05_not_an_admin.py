@@ -33,7 +33,7 @@ async def refused_by_intuit(world: World) -> None:
         window = f"{world.platform.deployment.url}/connect/attempts/{attempt['attempt_id']}"
         screen = await person.look(window)
         world.check(
-            "I am not an administrator" in screen.text and "ended attempt_expired" == screen.name,
+            "I am not an administrator" in screen.text and screen.name == "ended attempt_expired",
             "the window asks whether it was that",
             screen.text,
         )
