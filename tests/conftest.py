@@ -40,6 +40,9 @@ _LEFT_OUT = pytest.StashKey[list[str]]()
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for nodeid in config.stash.get(_LEFT_OUT, []):
         terminalreporter.write_line(f"not collected: {nodeid} (no Docker daemon answers)")
+    for report in terminalreporter.stats.get("rerun", []):  # with `--reruns`: a second try hides nothing of the first
+        terminalreporter.write_sep("_", f"failed at first: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
