@@ -52,17 +52,17 @@ class AnyProvider:
 
 
 @asynccontextmanager
-async def engine_on(dsn: str) -> AsyncIterator[tuple[Engine, Pool]]:
+async def engine_on(dsn: str, shards: int = SHARDS) -> AsyncIterator[tuple[Engine, Pool]]:
     """The door on a migrated database, without Kafka."""
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
-        await migrate(connection, shards=SHARDS)
+        await migrate(connection, shards=shards)
     store = PostgresStore(pool, dsn)
 
     def shard_of(id_: ConnectorId) -> Shard:
-        return Shard(sum(id_.encode()) % SHARDS)
+        return Shard(sum(id_.encode()) % shards)
 
-    engine = Engine(store, shards=SHARDS, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
+    engine = Engine(store, shards=shards, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
     task = asyncio.create_task(engine.run())
     try:
         yield engine, pool

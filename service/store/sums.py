@@ -17,7 +17,8 @@ StandingKey: TypeAlias = tuple[str, str, str]
 # Whether the sums hold all that is counted. Under the tally's lock, or in one snapshot with what is read of them.
 MADE = """
 select not exists (
-    select from shard s left join tally t on t.shard = s.shard where t.seq is null or t.summed_seq is distinct from t.seq
+    select from shard s left join tally t on t.shard = s.shard
+    where t.seq is null or t.summed_seq is distinct from t.seq
 ) and not exists (select from tally_notes where summed_until is distinct from until)
 """
 
@@ -60,7 +61,7 @@ insert into tally_took as t (day, provider, part, bucket, times, alone, took_us)
 select date_trunc('day', a.ended_at, 'UTC'), a.provider, span.part, {BUCKET}, count(*),
     count(*) filter (where {ALONE}), sum(p.us)
 from tally_attempt a {PARTS}
-"""
+"""  # noqa: S608 - as all here, built from this module's own constants
 _TOOK_ADDED = """
 group by 1, 2, 3, 4 order by 1, 2, 3, 4
 on conflict (day, provider, part, bucket)
@@ -104,7 +105,7 @@ from (
 ) part
 where state not in ('absent', 'deleted')
 group by 1, 2, 3 having sum(number) <> 0
-"""
+"""  # noqa: S608
 
 # From nothing, under the tally's lock. Connectors as they stand, with what isn't counted yet taken back: one statement,
 # so that both are of one moment.
@@ -121,7 +122,7 @@ select provider, state, coalesce(reason, ''), sum(number) from (
     ) m (provider, state, reason, number)
 ) part
 where state <> 'absent' group by 1, 2, 3
-"""
+"""  # noqa: S608
 MAKE_TOOK = f"{_TOOK} where a.ending = 'connected' {_TOOK_ADDED}"
 MAKE_ERRORS = """
 insert into tally_error_of_all
@@ -129,7 +130,7 @@ select hour, provider, place, status, code, reason, sum(times), min(first_at), m
 from tally_error group by 1, 2, 3, 4, 5, 6
 """
 MAKING_S = 600
-MAY_TAKE = f"set local statement_timeout = '{MAKING_S}s'"  # noqa: S608 - a number of ours
+MAY_TAKE = f"set local statement_timeout = '{MAKING_S}s'"
 _POSITIONS = (
     "insert into tally (shard, seq) select shard, 0 from shard on conflict (shard) do nothing",
     "update tally set summed_seq = seq",

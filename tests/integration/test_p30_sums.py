@@ -26,12 +26,14 @@ async def told_by(pool: Pool, sql: str) -> Tally[tuple[Any, ...]]:
 
 
 async def connectors(pool: Pool) -> Tally[tuple[Any, ...]]:
+    """As their rows say."""
+    return await standing(pool, counted=False)
+
+
+async def standing(pool: Pool, *, counted: bool = True) -> Tally[tuple[Any, ...]]:
     async with pool.acquire() as connection:
-        return Tally((r["provider"], r["state"], r["reason"] or "", r["number"]) for r in await _read(connection))
-
-
-async def _read(connection: Any) -> Any:
-    return await states(connection, None, counted=False)
+        rows = await states(connection, None, counted)
+    return Tally((row["provider"], row["state"], row["reason"] or "", row["number"]) for row in rows)
 
 
 async def are_right(pool: Pool) -> None:
@@ -72,8 +74,7 @@ async def test_p30_what_is_not_counted_yet_stands_in_the_answer_all_the_same(dat
         await herd.live(200)
         async with pool.acquire() as connection:
             assert await sums.are_made(connection)
-            told = await states(connection, None, counted=True)
-        assert Tally((r["provider"], r["state"], r["reason"] or "", r["number"]) for r in told) == await connectors(pool)
+        assert await standing(pool) == await connectors(pool)
         assert await told_by(pool, STANDING) != await connectors(pool)
 
 
@@ -87,8 +88,7 @@ async def test_p30_sums_that_a_former_version_did_not_know_are_made_again(databa
         await pool.execute("update tally set seq = s.next_seq - 1 from shard s where s.shard = tally.shard")
         async with pool.acquire() as connection:
             assert not await sums.are_made(connection)
-            told = await states(connection, None, counted=True)
-        assert Tally((r["provider"], r["state"], r["reason"] or "", r["number"]) for r in told) == await connectors(pool)
+        assert await standing(pool) == await connectors(pool)
         await Counter(pool).count_up()
         await are_right(pool)
 
