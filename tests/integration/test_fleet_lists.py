@@ -80,6 +80,7 @@ async def walked(pool: Pool, wanted: Wanted, then: datetime | None, limit: int =
 
 async def test_every_filter_finds_what_is_so_and_what_was_so(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.insight.listing.LOOKED_AT", 7)
+    monkeypatch.setattr("service.insight.listing.LOOKED_AT_NOW", 9)
     async with engine_on(database) as (engine, pool):
         herd = Herd(engine, pool, random.Random(21))
         await herd.live(300)
@@ -91,6 +92,21 @@ async def test_every_filter_finds_what_is_so_and_what_was_so(database: str, monk
             for moment, told in ((None, records), (then, before)):
                 expected = [c["connector_id"] for c in newest(told) if fits(wanted, c)]
                 assert [c.id for c in await walked(pool, wanted, moment)] == expected, (wanted, moment)
+
+
+async def test_whose_id_is_looked_for_comes_first_and_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.insight.listing.LOOKED_AT_NOW", 5)
+    async with engine_on(database) as (_, pool):
+        await pool.execute(
+            "insert into connector (connector_id, shard, tenant_id, provider, name, state, version, since)"
+            " select 'c' || n, 0, 't', 'p', 'Books of c77', 'healthy', 1, now() from generate_series(10, 99) n"
+        )
+        async with pool.acquire() as connection:
+            first = await listing.page(connection, Wanted(None, text="c77"), "", 100)
+        assert [one.id for one in first.connectors] == ["c77"] and first.next
+        ids = [one.id for one in await walked(pool, Wanted(None, text="c77"), None)]
+        assert ids == ["c77", *(f"c{n}" for n in range(10, 100) if n != 77)]
+        assert await walked(pool, Wanted(None, text="c77", state=State.FAILED), None) == []
 
 
 async def test_a_connector_is_shown_as_it_stood_at_each_instant_of_its_log(database: str) -> None:

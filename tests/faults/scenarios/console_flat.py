@@ -51,7 +51,7 @@ PAGES = (
     "/console",
     "/console/connectors",
     "/console/connectors?state=failed",
-    "/console/connectors?text=customer+19",
+    "/console/connectors?q=customer+19",
     "/console/connectors/t7/c0000007",
     "/console/funnel",
     "/console/times",
