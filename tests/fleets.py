@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -52,17 +52,17 @@ class AnyProvider:
 
 
 @asynccontextmanager
-async def engine_on(dsn: str) -> AsyncIterator[tuple[Engine, Pool]]:
+async def engine_on(dsn: str, shards: int = SHARDS) -> AsyncIterator[tuple[Engine, Pool]]:
     """The door on a migrated database, without Kafka."""
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
-        await migrate(connection, shards=SHARDS)
+        await migrate(connection, shards=shards)
     store = PostgresStore(pool, dsn)
 
     def shard_of(id_: ConnectorId) -> Shard:
-        return Shard(sum(id_.encode()) % SHARDS)
+        return Shard(sum(id_.encode()) % shards)
 
-    engine = Engine(store, shards=SHARDS, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
+    engine = Engine(store, shards=shards, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
     task = asyncio.create_task(engine.run())
     try:
         yield engine, pool
@@ -196,6 +196,18 @@ class Recount:
 
     def endings(self) -> Counter[tuple[str, str, str | None, str | None]]:
         return Counter((a["provider"], a["step"], a["ending"], a["reason"]) for a in self.attempts)
+
+
+async def spread(pool: Pool, over: timedelta) -> None:
+    """Moves the log's instants: evenly over a time up to now, in their order."""
+    rows = await pool.fetch("select connector, version from transition order by at, connector, version")
+    begin, step = datetime.now(UTC) - over, over / (len(rows) + 1)
+    async with pool.acquire() as connection:
+        await connection.executemany(
+            "update transition set at = $3, record = jsonb_set(record::jsonb, '{at}', to_jsonb($3::timestamptz))::text"
+            " where connector = $1 and version = $2",
+            [(row["connector"], row["version"], begin + step * n) for n, row in enumerate(rows)],
+        )
 
 
 def recounted(records: Iterable[Mapping[str, Any]]) -> Recount:

@@ -21,6 +21,7 @@ from tests.faults.cluster import three_brokers
 from tests.faults.postgres import Primary, SmallDisk, Standby, failover_dsn
 from tests.faults.proxy import before
 from tests.faults.scenarios import kills_at_length, r06_loss
+from tests.faults.scenarios.console_flat import console_flat
 from tests.faults.scenarios.r04_output import order_and_completeness
 from tests.faults.scenarios.r05_rebalance import a_zombie_relay, rebalances
 from tests.faults.scenarios.r08_deadlines import AHEAD_S, RULES, deadlines
@@ -168,6 +169,7 @@ SCENARIOS: dict[str, Scenario] = {
     "r06": r06,
     "r08": r08,
     "p21": p21,
+    "console": _on_one_of_each(console_flat),
     **{play.__name__: _on_one_of_each(play) for play in kills_at_length.ALL},
 }
 

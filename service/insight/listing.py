@@ -1,6 +1,6 @@
 """Lists of connectors over all tenants: which are wanted, and the page of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
@@ -17,8 +17,12 @@ from service.store.listing import Chosen
 from service.store.pool import Connection, Pool
 from statemachine.connector import Connector
 
+LOOKED_AT_NOW = 20_000
+"""So many for one of the present, where no index leaves out those that don't fit."""
 LOOKED_AT = 1000
 """So many connectors are looked at for a page of the past: where few of them fit, it is short, and goes on."""
+FIRST = " "
+"""Before every id: behind the page that shows the connector whose id was asked for."""
 _EXISTING = tuple(state for state in State if state not in (State.ABSENT, State.DELETED))
 
 
@@ -64,9 +68,16 @@ class Page:
 
 
 async def page(connection: Connection, wanted: Wanted, after: str, limit: int) -> Page:
-    """A page of the connectors as they stand."""
-    found, more = await store.connectors(connection, wanted.chosen(), after, limit)
-    return Page(found, found[-1].id if more else None)
+    """A page of the connectors as they stand. Whose id is the text that is looked for comes first, and alone."""
+    chosen, until = wanted.chosen(), None
+    if chosen.may_look_at_many:
+        if wanted.text and (one := await store.with_id(connection, wanted.text)) and _fits(one, chosen):
+            if not after:
+                return Page([one], FIRST)
+            chosen = replace(chosen, but=one.id)
+        until = await store.bound(connection, after, LOOKED_AT_NOW)
+    found, more = await store.connectors(connection, chosen, after, until, limit)
+    return Page(found, found[-1].id if more else until)
 
 
 async def page_then(pool: Pool, wanted: Wanted, then: datetime, after: str, limit: int) -> Page:
@@ -87,7 +98,8 @@ def _fits(one: Connector, chosen: Chosen) -> bool:
     reason = one.reason.value if one.reason else ""
     account = (one.account.id, one.account.name) if one.account else ()
     return (
-        chosen.provider in (None, one.provider)
+        (chosen.states is None or one.state in chosen.states)
+        and chosen.provider in (None, one.provider)
         and (chosen.reasons is None or reason in chosen.reasons)
         and (chosen.failed_for is None or one.state is not State.FAILED or reason in chosen.failed_for)
         and (chosen.text is None or chosen.text in " ".join((one.id, one.name, *account)).lower())

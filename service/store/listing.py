@@ -16,8 +16,15 @@ _CHOSEN = """
     and ($6::text is null or position($6 in lower(concat_ws(' ', connector_id, name, account_id, account_name))) > 0)
 order by connector_id limit $7
 """
-# Of all tenants, in the order of the unique index on ids.
-CONNECTORS = f"select * from connector where connector_id > $1 and state <> 'deleted' {_CHOSEN}"  # noqa: S608
+# Of all tenants, in the order of the unique index on ids, up to a bound where there is one.
+CONNECTORS = f"""
+select * from connector
+where connector_id > $1 and ($8::text is null or connector_id <= $8) and connector_id is distinct from $9
+    and state <> 'deleted' {_CHOSEN}
+"""  # noqa: S608
+WITH_ID = "select * from connector where connector_id = $1 and state <> 'deleted'"
+# The id that so many are up to, whatever became of them; by the same index alone. None where there are fewer.
+BOUND = "select connector_id from connector where connector_id > $1 order by connector_id offset $2 limit 1"
 # Of all tenants, where something is the matter: index connector_not_healthy.
 NOT_HEALTHY = f"""
 select * from connector where connector_id > $1 and state not in ('healthy', 'deleted') {_CHOSEN}
@@ -60,19 +67,43 @@ class Chosen:
     """The reasons of those that are failed; the empty one is none."""
     text: str | None = None
     """In lower case."""
+    but: ConnectorId | None = None
+    """One that isn't wanted again."""
 
     @property
     def is_about_few(self) -> bool:
         return self.states is not None and "healthy" not in self.states
 
+    @property
+    def may_look_at_many(self) -> bool:
+        """Whether connectors are passed over that no index leaves out."""
+        narrow = self.text is not None or self.provider is not None or self.states is not None
+        return narrow and self.tenant is None and not self.is_about_few
 
-async def connectors(connection: Connection, chosen: Chosen, after: str, limit: int) -> tuple[list[Connector], bool]:
-    """A page of connectors after an id, and whether there are more."""
+
+async def with_id(connection: Connection, id_: str) -> Connector | None:
+    """The connector of that id, whosever it is."""
+    row = await connection.fetchrow(WITH_ID, id_)
+    return connector_of(row) if row is not None else None
+
+
+async def bound(connection: Connection, after: str, looked_at: int) -> str | None:
+    """The last id that is looked at, where a page looks at so many connectors; `None`: at all that are left."""
+    found: str | None = await connection.fetchval(BOUND, after, looked_at - 1)
+    return found
+
+
+async def connectors(
+    connection: Connection, chosen: Chosen, after: str, until: str | None, limit: int
+) -> tuple[list[Connector], bool]:
+    """A page of connectors after an id (and up to one, of all tenants'), and whether there are more."""
     given = (after, chosen.states, chosen.provider, chosen.reasons, chosen.failed_for, chosen.text, limit + 1)
     if chosen.tenant is not None:
         rows = await connection.fetch(OF_TENANT, *given, chosen.tenant)
+    elif chosen.is_about_few:
+        rows = await connection.fetch(NOT_HEALTHY, *given)
     else:
-        rows = await connection.fetch(NOT_HEALTHY if chosen.is_about_few else CONNECTORS, *given)
+        rows = await connection.fetch(CONNECTORS, *given, until, chosen.but)
     return [connector_of(row) for row in rows[:limit]], len(rows) > limit
 
 

@@ -11,6 +11,8 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 _SETTINGS = {
     "application_name": "regrant",
     "jit": "off",  # set-based statements over few rows: compiling them costs more than it saves
+    # A page must not take the cores of those who write; and plans for many workers read whole tables.
+    "max_parallel_workers_per_gather": "0",
     "timezone": "UTC",
     "statement_timeout": "30s",
     "idle_in_transaction_session_timeout": "5s",  # a worker that is frozen in a transaction must not hold its shard

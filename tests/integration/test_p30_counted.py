@@ -14,7 +14,7 @@ from service.insight import fleet, funnel
 from service.insight.counting import Counter
 from service.insight.travel import BeforeTheLog
 from service.store.pool import Pool
-from tests.fleets import TENANTS, Herd, Recount, engine_on, logged, recounted
+from tests.fleets import TENANTS, Herd, Recount, engine_on, logged, recounted, spread
 
 DAY = timedelta(days=1)
 
@@ -132,17 +132,7 @@ async def test_p30_the_fleet_as_it_stands_and_as_it_stood_is_what_the_log_says(d
 async def test_p30_the_fleet_stood_as_it_did_across_hours_and_months(database: str) -> None:
     async with engine_on(database) as (engine, pool):
         await Herd(engine, pool, random.Random(9)).live(500)
-        # Spread over the last 20 days, in the log's order.
-        rows = await pool.fetch("select connector, version, at from transition order by at, connector, version")
-        begin = datetime.now(UTC) - timedelta(days=20)
-        step = timedelta(days=20) / (len(rows) + 1)
-        async with pool.acquire() as connection:
-            await connection.executemany(
-                "update transition set at = $3,"
-                " record = jsonb_set(record::jsonb, '{at}', to_jsonb($3::timestamptz))::text"
-                " where connector = $1 and version = $2",
-                [(row["connector"], row["version"], begin + step * n) for n, row in enumerate(rows)],
-            )
+        await spread(pool, timedelta(days=20))
         records = await logged(pool)
         for days in (19.5, 10, 3.3, 1, 0.02):
             then = datetime.now(UTC) - timedelta(days=days)
