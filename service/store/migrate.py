@@ -60,15 +60,18 @@ class Step:
     applied: datetime | None
 
 
-async def migrate(connection: Connection, *, shards: int, post: bool = False) -> list[str]:
+async def migrate(
+    connection: Connection, *, shards: int, post: bool = False, known: Sequence[Migration] | None = None
+) -> list[str]:
     """Brings the schema to this version, and returns the names of what was applied.
 
     Safe to run from many processes at once. `shards` is kept from the first time on: another number later is refused.
-    With `post` it does what waits for the last process of an older version to be gone. Raises `CannotMigrate`.
+    With `post` it does what waits for the last process of an older version to be gone. `known`: all migrations, where
+    not this version's. Raises `CannotMigrate`.
     """
     await _alone(connection)
     try:
-        blocks = await plan(connection, shards=shards, post=post)
+        blocks = await plan(connection, shards=shards, post=post, known=known)
         for block in blocks:
             await _run(connection, block)
         return [block.title for block in blocks if re.match(r"\d{4}_", block.title)]
@@ -81,10 +84,7 @@ async def migrate(connection: Connection, *, shards: int, post: bool = False) ->
 async def plan(
     connection: Connection, *, shards: int, post: bool = False, known: Sequence[Migration] | None = None
 ) -> list[Block]:
-    """What is to be run now, in order; empty where all is done. `known`: all migrations, where not this version's.
-
-    Raises `CannotMigrate` where something else comes first.
-    """
+    """What is to be run now, in order; empty where all is done. Raises `CannotMigrate` where something comes first."""
     left = [step.migration for step in await steps(connection, known) if step.applied is None]
     is_fresh = await connection.fetchval("select to_regclass('migration')") is None
     if not is_fresh:
