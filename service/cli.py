@@ -341,6 +341,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.app import NotMigrated
     from service.grow import CannotGrow
     from service.http.auth import WeakKey
+    from service.kafka.republish import CannotRepublish
     from service.keys import StillNeeded
     from service.oauth.description import BadDescription
     from service.roll_out import TopicsUnfit
@@ -357,6 +358,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
         | NoKey
         | WeakKey
         | CannotMigrate
+        | CannotRepublish
         | NotMigrated
         | TopicsUnfit
         | BadDescription

@@ -44,3 +44,18 @@ def shards(
     from service.grow import grow
 
     run(grow(loaded, number, wait, typer.echo))
+
+
+@words.command()
+def republish(
+    new_cluster: Annotated[
+        bool, typer.Option("--new-cluster", help="It is another Kafka: read its inputs from their beginning.")
+    ] = False,
+    rate: Annotated[float, typer.Option(min=1, metavar="RECORDS", help="How many a second at most.")] = 5000,
+    config: Config = None,
+) -> None:
+    """Publish the whole log and every state once more. End all workers first; run it again if it was interrupted."""
+    loaded = settings_of(config)
+    from service.republish import republish
+
+    run(republish(loaded, typer.echo, new_cluster=new_cluster, rate=rate))
