@@ -344,6 +344,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.kafka.republish import CannotRepublish
     from service.keys import StillNeeded
     from service.oauth.description import BadDescription
+    from service.restore import CannotRestore
     from service.roll_out import TopicsUnfit
     from service.settings import SettingsError
     from service.store.environments import EnvironmentChanged
@@ -359,6 +360,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
         | WeakKey
         | CannotMigrate
         | CannotRepublish
+        | CannotRestore
         | NotMigrated
         | TopicsUnfit
         | BadDescription

@@ -59,3 +59,15 @@ def republish(
     from service.republish import republish
 
     run(republish(loaded, typer.echo, new_cluster=new_cluster, rate=rate))
+
+
+@words.command()
+def restore(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    config: Config = None,
+) -> None:
+    """After the database came back from a backup: go on behind what Kafka shows. End all processes first."""
+    loaded = settings_of(config)
+    from service.restore import restore
+
+    run(restore(loaded, typer.echo, dry_run=dry_run))

@@ -57,7 +57,7 @@ async def published(settings: Settings, channel: Channel) -> list[Any]:
         found = []
         for part in parts:
             consumer.seek(part, 0)
-        while any(await consumer.position(part) < ends[part] for part in parts):
+        while [part for part in parts if await consumer.position(part) < ends[part]]:
             for records in (await consumer.getmany(timeout_ms=100)).values():
                 found += records
         return found
@@ -161,5 +161,10 @@ async def test_a_worker_that_still_runs_ends_it(loop: Loop, monkeypatch: pytest.
     await renamed(loop, id_, *(f"Books {number}" for number in range(40)))
     await all_is_out(loop)
     monkeypatch.setattr(republishing, "AT_ONCE", 1)
+    once_more = asyncio.create_task(republish(loop.service.settings, lambda _: None, new_cluster=False, rate=4))
+    number = 0
+    while not once_more.done():  # its relay has something to say, finds itself fenced, and takes the shard back
+        await renamed(loop, id_, f"Newer {(number := number + 1)}")
+        await asyncio.sleep(0.2)
     with pytest.raises(CannotRepublish, match="end all workers first"):
-        await republish(loop.service.settings, lambda _: None, new_cluster=False, rate=4)
+        await once_more
