@@ -51,6 +51,10 @@ class Trigger(Described):
     HANDED_ON = "handed_on", "The open attempt was handed to a person by a new link; its older links are void."
     EXPLAINED = "explained", "The person told, after the deadline, what the provider had shown instead of coming back."
     HELP_ASKED = "help_asked", "The person in the window sent the attempt's support report to the host."
+    RESTORED = (
+        "restored",
+        "The database was restored from a backup: the connector goes on behind what its topics had shown since.",
+    )
     VERIFIED = "verified", "The grant is of the right account, person and scope."
     REJECTED = "rejected", "The grant failed a check."
     PROVIDER_UNAVAILABLE = "provider_unavailable", "The provider couldn't be asked about the grant just now."

@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-import asyncpg
 import structlog
 from aiohttp import web
 
@@ -33,10 +32,10 @@ from service.http.health import Probes, add_documents
 from service.insight.counting import Counter
 from service.insight.facts import AttemptsFacts
 from service.insight.feed import Feed
-from service.kafka.clients import make_admin, make_consumer, make_plain_producer, make_producer
+from service.kafka.clients import make_consumer, make_plain_producer, make_producer
 from service.kafka.published import Publication
 from service.kafka.replays import Replayer, fault_of
-from service.kafka.topics import ensure_topics, partition_of
+from service.kafka.topics import partition_of
 from service.kafka.work import Worker
 from service.oauth.configured import configured_providers
 from service.oauth.description import Providers
@@ -178,32 +177,6 @@ def _flow_settings(settings: Settings) -> FlowSettings:
         always_completed_by_the_host=web_.completion == "always",
         limits=FlowLimits(limits.connector, limits.tenant, limits.open_attempts),
     )
-
-
-async def migrate(settings: Settings) -> list[str]:
-    """Brings the database and the topics to this version; returns what was done, in lines."""
-    connection = await asyncpg.connect(settings.database.dsn.reveal(), timeout=10)
-    try:
-        lines = [f"applied {name}" for name in await migrations.migrate(connection, shards=settings.shards)]
-        await passages.keep(connection, edition())
-    finally:
-        await connection.close()
-    kafka = settings.kafka
-    admin = make_admin(kafka)
-    await admin.start()
-    try:
-        findings = await ensure_topics(
-            admin, settings.shards, kafka.replication, kafka.create_topics, kafka.topic_prefix
-        )
-    finally:
-        await admin.close()
-    if faults := [f"{finding.topic} {finding.sentence}" for finding in findings if finding.is_fault]:
-        raise TopicsUnfit("; ".join(faults))
-    return [*lines, *(f"{finding.topic} {finding.sentence}" for finding in findings)] or ["nothing to do"]
-
-
-class TopicsUnfit(Exception):
-    """The topics aren't as they must be; the message names each and how to mend it."""
 
 
 async def serve(settings: Settings, role: Role) -> None:

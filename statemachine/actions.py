@@ -35,6 +35,7 @@ from statemachine.inputs import (
     RefreshRejected,
     Register,
     Rejected,
+    Restored,
     StartReauth,
     SyncExpired,
     SyncFailed,
@@ -83,6 +84,30 @@ def note_command(d: Draft, i: Update | Disconnect | StartReauth) -> None:
     if i.said is not None:
         d.connector.last_command = min(i.said, d.now + d.rules.clock_skew)  # as of runs
         d.connector.last_command_event = i.event
+
+
+def go_on_from(d: Draft, i: Restored) -> None:
+    """Consumers have seen versions up to that one, of which the database knows nothing."""
+    d.connector.version = i.version + 1
+
+
+def lose_the_credential(d: Draft, i: Restored) -> None:
+    """The newer one is gone with the database's last hours, and the older one may be any provider's past."""
+    c = d.connector
+    if c.attempt is not None:
+        _end_attempt(d, Reason.CANCELLED)
+    known = _is_asked_to_sign_in(c, Reason.VAULT_INTEGRITY)
+    c.generation = Generation(i.generation + 1)  # what syncs said of the lost one is of an older credential
+    if c.state is State.DISCONNECTED:
+        return
+    d.effects.append(Shred())
+    c.reason = d.reason = Reason.VAULT_INTEGRITY
+    if c.failed_since is None:
+        c.failed_since = d.now
+    _forget_the_end(c)
+    if not known:
+        _tell_who_must_act(d)
+    _schedule_reminder(d)
 
 
 def take_off(d: Draft, i: Disconnect) -> None:

@@ -11,6 +11,7 @@ from statemachine.inputs import (
     GrantShared,
     HelpAsked,
     Register,
+    Restored,
     StartReauth,
     SyncFailed,
     Update,
@@ -30,6 +31,16 @@ OfACredential = _RefreshRejected | _ExpiryInput | GrantShared
 def brings_a_connection(c: Connector, i: Register, rules: Rules) -> bool:
     """the host has a working credential"""
     return i.connected
+
+
+def shows_nothing_newer(c: Connector, i: Restored, rules: Rules) -> bool:
+    """nothing newer was shown"""
+    return i.version <= c.version
+
+
+def shows_a_newer_credential(c: Connector, i: Restored, rules: Rules) -> bool:
+    """a newer credential was in use"""
+    return i.generation > c.generation
 
 
 def says_what_is_known(c: Connector, i: Register, rules: Rules) -> bool:

@@ -214,6 +214,17 @@ class ExpiryMoved(_ExpiryInput):
 
 
 @value(kw_only=True)
+class Restored(_Input):
+    """After a restore from a backup: what the topics show of the time that the database has lost."""
+
+    trigger: ClassVar = Trigger.RESTORED
+    version: int
+    """The newest that was shown."""
+    generation: Generation
+    """Of the credential then."""
+
+
+@value(kw_only=True)
 class Disconnect(_Command):
     trigger: ClassVar = Trigger.DISCONNECT
 
@@ -247,6 +258,7 @@ Input: TypeAlias = (
     | ReminderDue
     | ExpiryNear
     | ExpiryMoved
+    | Restored
     | Disconnect
     | Delete
 )

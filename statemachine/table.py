@@ -234,6 +234,18 @@ def _warnings() -> Iterator[Row]:
     yield stays(HEALTHY, Trigger.EXPIRY_MOVED, do.take_the_warning_back)
 
 
+def _backups() -> Iterator[Row]:
+    said, newer = Trigger.RESTORED, if_.shows_a_newer_credential
+    yield refuses(ABSENT, said, Refused.UNKNOWN_CONNECTOR)
+    yield ignores(DELETED, said, Ignored.ALREADY_SO)
+    yield ignores(EXISTING, said, Ignored.ALREADY_SO, when=if_.shows_nothing_newer)
+    nothing_to_lose = (newer, if_.fallback_is_disconnected)
+    yield moves(ATTEMPTING, said, DISCONNECTED, do.go_on_from, do.lose_the_credential, when=nothing_to_lose)
+    yield moves(CONNECTED, said, FAILED, do.go_on_from, do.lose_the_credential, when=newer)
+    yield stays(DISCONNECTED, said, do.go_on_from, do.lose_the_credential, when=newer)
+    yield stays(EXISTING, said, do.go_on_from)
+
+
 def _deadlines_of_what_is_not_there() -> Iterator[Row]:
     for late in (Trigger.AUTH_EXPIRED, Trigger.VERIFY_EXPIRED, Trigger.SYNC_EXPIRED, Trigger.REMINDER_DUE):
         yield refuses(ABSENT, late, Refused.UNKNOWN_CONNECTOR)
@@ -251,5 +263,6 @@ TABLE: tuple[Row, ...] = (
     *_sharing(),
     *_reminders(),
     *_warnings(),
+    *_backups(),
     *_deadlines_of_what_is_not_there(),
 )

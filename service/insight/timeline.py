@@ -74,6 +74,9 @@ def _words(entry: Entry, n: Names) -> str:
         case Trigger.START_REAUTH:
             again = ", in place of the one that was open" if entry.source in _ATTEMPTING else ""
             return f"{who} opened an attempt{again}."
+        case Trigger.RESTORED:
+            lost = ", and its credential was lost" if entry.reason is not None else ""
+            return f"The database was restored from a backup{lost}."
         case Trigger.HANDED_ON:
             return f"{who} handed the attempt on by a new link."
         case Trigger.EXPLAINED:

@@ -74,7 +74,7 @@ class Relay:
                 pause = min(pause * 2, 5)
 
     async def _own(self) -> None:
-        producer = self.make_producer(f"{self.publication.prefix}regrant-relay-{self.shard}")
+        producer = self.make_producer(self.publication.relay_of(self.shard))
         try:
             await producer.start()  # raises the producer epoch: the former relay is fenced from here on
             position = await self.store.claim_relay(self.shard)
@@ -130,17 +130,21 @@ class Relay:
         return entries
 
     async def _publish(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> None:
-        records = [record for entry in entries for record in self.publication.records_of(entry)]
-        async with asyncio.timeout(PUBLISH_LIMIT_S):
-            # Never aborted by us: whoever fails here gets a new producer, whose start ends the transaction.
-            await producer.begin_transaction()
-            sent = []
-            for topic, batch in _batches(producer, records):
-                sent.append(await producer.send_batch(batch, topic, partition=int(self.shard)))
-            for answer in await asyncio.gather(*sent, return_exceptions=True):
-                if isinstance(answer, BaseException):
-                    raise answer
-            await producer.commit_transaction()
+        await publish(producer, self.shard, [r for entry in entries for r in self.publication.records_of(entry)])
+
+
+async def publish(producer: AIOKafkaProducer, shard: Shard, records: Sequence[Published]) -> None:
+    """Writes records to the shard's partition of their topics, in order, in one transaction."""
+    async with asyncio.timeout(PUBLISH_LIMIT_S):
+        # Never aborted by us: whoever fails here gets a new producer, whose start ends the transaction.
+        await producer.begin_transaction()
+        sent = []
+        for topic, batch in _batches(producer, records):
+            sent.append(await producer.send_batch(batch, topic, partition=int(shard)))
+        for answer in await asyncio.gather(*sent, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+        await producer.commit_transaction()
 
 
 def _end_if_cancelled() -> None:

@@ -34,6 +34,9 @@ LEGAL: frozenset[Triple] = frozenset(
     _each((ABSENT,), "register", HEALTHY, FAILED)
     | _same(EXISTING, "update")
     | _same(EXISTING, "help_asked")
+    | _same(EXISTING, "restored")
+    | _each(CONNECTED, "restored", FAILED)
+    | _each(ATTEMPTING, "restored", DISCONNECTED)
     | _each(CONNECTED, "disconnect", DISCONNECTED)
     | _each(EXISTING, "delete", DELETED)
     # What syncs say.

@@ -245,7 +245,7 @@ async def database_cut(lane: Lane, books: Books) -> None:
 
 CUT = """
 select pg_terminate_backend(pid) from pg_stat_activity
-where datname = current_database() and (application_name = 'regrant' or query ilike 'listen %')
+where datname = current_database() and (application_name like 'regrant%' or query ilike 'listen %')
 """
 
 
