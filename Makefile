@@ -44,6 +44,7 @@ lint: $(VENV)/test.stamp ## Check style, types, layers, and that nothing that is
 	$(BIN)/python -m statemachine.diagram --check
 	$(BIN)/python -m service.help.catalogues --check
 	$(BIN)/python -m service.settings --check
+	$(BIN)/python -m service.telemetry --check
 
 # Installed again only when the pins change. Hashes are checked; nothing is built but this project itself.
 $(VENV)/%.stamp: requirements/%.txt requirements/build.txt pyproject.toml | $(BIN)/python

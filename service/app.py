@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,9 +30,11 @@ from service.http.auth import Authenticator
 from service.http.console import Sessions, make_link, operator
 from service.http.context import LARGEST_BODY, Parts
 from service.http.health import Probes, add_documents
+from service.http.scrape import scrape_app
 from service.insight.counting import Counter
 from service.insight.facts import AttemptsFacts
 from service.insight.feed import Feed
+from service.insight.figures import Figures
 from service.kafka.clients import make_admin, make_consumer, make_plain_producer, make_producer
 from service.kafka.published import Publication
 from service.kafka.replays import Replayer, fault_of
@@ -65,6 +67,7 @@ from service.store.pool import TRANSIENT, Pool, open_pool
 from service.store.postgres import PostgresStore
 from service.store.retention import AUDIT, LOG, PASSES, drop_partitions, ensure_partitions
 from service.store.shards import count
+from service.telemetry.process import tell_of_itself
 from service.vault.configured import key_source
 from service.vault.vault import Vault
 from service.web.address import address_of, networks
@@ -227,12 +230,15 @@ async def serve(settings: Settings, role: Role) -> None:
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
             if role in ("all", "api"):
                 background.append(tasks.create_task(service.counter.run(), name="counting"))
+            watched = await _watch(service, tasks) if settings.metrics.port is not None else None
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)
             await stop.wait()
             log.info("draining")
             draining.set()
             await _drain(runner, background, jobs, engine)
+            if watched is not None:
+                await watched()
         log.info("stopped")
 
 
@@ -297,6 +303,26 @@ def worker_of(service: Service, shards_changed: Callable[[], None]) -> Worker:
 def replayer_of(service: Service) -> Replayer:
     """What sends dead letters back that somebody wants read again."""
     return Replayer(service.pool, partial(make_plain_producer, service.settings.kafka))
+
+
+async def _watch(service: Service, tasks: asyncio.TaskGroup) -> Callable[[], Awaitable[None]]:
+    """Opens the port for Prometheus; what is returned closes it, last of all."""
+    http, figures = service.settings.http, Figures(service.pool)
+    telling = [
+        tasks.create_task(figures.run(), name="figures"),
+        tasks.create_task(tell_of_itself(), name="tell-of-itself"),
+    ]
+    runner = runner_of(scrape_app(figures.fresh))
+    await runner.setup()
+    await web.TCPSite(runner, http.host, service.settings.metrics.port).start()
+    log.info("tells_metrics", port=runner.addresses[0][1])
+
+    async def end() -> None:
+        await runner.cleanup()
+        for task in telling:
+            task.cancel()
+
+    return end
 
 
 async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.AppRunner:

@@ -7,12 +7,14 @@ makes batches: they form by themselves while the last commit runs. A queue is bo
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 
 import asyncpg
 import structlog
 
 from schemas.ids import ConnectorId, Shard
+from service.engine.figures import count_batch, count_retry
 from service.engine.fold import Unreadable, Work, fold
 from service.engine.queue import Chunk, Queue, moves, settle, split, take
 from service.engine.signals import Signal
@@ -121,22 +123,28 @@ class Engine:
                 await self._store(callers, chunks)
                 return
             except Conflict:
+                count_retry("conflict")
                 await asyncio.sleep(random.uniform(0, 0.01))  # somebody else's input came in between
             except FenceLost as lost:
+                count_retry("fence")
                 callers, chunks = await self._without_lost(callers, chunks, lost)
             except LeasesLost as lost:
+                count_retry("lease")
                 callers = _without_leases(callers, lost.jobs)
             except Exception as error:
                 unknown += not isinstance(error, TRANSIENT)
                 if _speaks_of_the_data(error) or unknown > UNKNOWN_TRIES:
+                    count_retry("input")
                     await self._isolate(callers, chunks, error)
                     return
+                count_retry("database")
                 log.warning("database_unavailable", error=type(error).__name__)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, 2)
                 callers = [work for work in callers if work.answer is not None and not work.answer.done()]
 
     async def _store(self, callers: Sequence[Work], chunks: Sequence[Chunk]) -> None:
+        began = time.perf_counter()
         works = [*callers, *(work for chunk in chunks for work in chunk.works)]
         ids = {id_ for work in works if (id_ := work.connector) is not None}
         now, loaded = await self.store.load(ids, self.shard_of)
@@ -147,6 +155,7 @@ class Engine:
         batch.watermarks = [mark for shard in logged if (mark := self.tails[shard].published) is not None]
         if not batch.is_empty():
             await self.store.store(batch, now)
+        count_batch(batch, callers=len(callers), records=len(works) - len(callers), took_s=time.perf_counter() - began)
         self._tell(batch, logged)
         for work, receipt in zip(works, receipts, strict=True):
             if work.answer is not None and receipt is not None and not work.answer.done():

@@ -16,6 +16,7 @@ import orjson
 import structlog
 
 from schemas.lifecycle import ActorKind, State, Step, Trigger
+from service.insight.measuring import measure
 from service.store import tally
 from service.store.fleet import log_begins
 from service.store.pool import TRANSIENT, Pool
@@ -250,4 +251,5 @@ class Counter:
             await tally.add(connection, counts.hours, counts.errors, list(counts.changed.values()))
             seq = rows[-1].seq if len(rows) == CHUNK else now.logged  # dead letters have numbers, too
             await tally.move(connection, now.shard, seq)
+        measure(counts.changed.values())
         return len(rows), Position(now.shard, now.logged, seq)

@@ -25,6 +25,7 @@ from service.store.log import Entry, Watermark
 from service.store.partitions import Position
 from service.store.pool import TRANSIENT
 from service.store.port import LogStore
+from service.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ class Relay:
             except (KafkaError, IllegalOperation, OutOfOrderSequenceNumber, *TRANSIENT) as error:
                 # A producer that lost its sequence or its transaction never mends itself: make a new one.
                 _end_if_cancelled()
+                metrics.RELAY_RESTARTS.labels("database" if isinstance(error, TRANSIENT) else "broker").inc()
                 log.warning("relay_restarts", shard=self.shard, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
@@ -81,6 +83,7 @@ class Relay:
             self.tail.follow(Watermark(self.shard, position.epoch, position.at))
             await self._follow(producer, position)
         except ProducerFenced:
+            metrics.RELAY_RESTARTS.labels("fenced").inc()
             log.info("relay_fenced", shard=self.shard)
         finally:
             self.tail.follow(None)
@@ -141,6 +144,7 @@ class Relay:
                 if isinstance(answer, BaseException):
                     raise answer
             await producer.commit_transaction()
+        metrics.PUBLISHED.inc(len(entries))
 
 
 def _end_if_cancelled() -> None:

@@ -272,14 +272,14 @@ class Log(Section):
 
 
 class Metrics(Section):
-    port: int | None = Field(None, ge=0, le=65535, examples=["9090"])
+    port: int | None = Field(default=None, ge=0, le=65535, examples=["9090"])
     """The port for Prometheus, `/metrics` on the address of `REGRANT_HTTP__HOST`; 0 takes a free one. Without it, none.
     Never open it to the public: it tells how many connectors there are, and how they fare."""
 
 
 class Traces(Section):
     endpoint: Annotated[str, BeforeValidator(collector_url)] | None = Field(
-        None, examples=["http://otel-collector:4318/v1/traces"]
+        default=None, examples=["http://otel-collector:4318/v1/traces"]
     )
     """Where traces go, by OTLP over HTTP; `OTEL_EXPORTER_OTLP_ENDPOINT` does as well, and OpenTelemetry's other
     variables hold. Needs the extra `otel`."""
