@@ -21,6 +21,8 @@ log = structlog.get_logger()
 EVERY_S = 15.0
 SHARE = 100
 """What takes long is read less often: reading rests a hundred times as long as it took."""
+RARELY_S = 120.0
+"""So often it is read at least: the alerts rely on it."""
 LIMIT_S = 20.0
 """How long a reading may take in all, waiting for a connection included."""
 SCRAPE_WAITS_S = 1.0
@@ -85,7 +87,7 @@ class Figures:
 
 
 def _rest(taken_s: float) -> float:
-    return max(EVERY_S, SHARE * taken_s)
+    return min(max(EVERY_S, SHARE * taken_s), RARELY_S)
 
 
 def _tell(unwell: Sequence[Unwell], waiting: Waiting) -> None:
