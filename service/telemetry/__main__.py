@@ -1,18 +1,27 @@
-"""`python -m service.telemetry [--check]`: writes `docs/metrics.md`, or says with exit code 1 that it is stale."""
+"""`python -m service.telemetry [--check]`: writes what is made here, or says with exit code 1 what is stale.
+
+That is `docs/metrics.md`, from the table of metrics, and the chart's dashboard.
+"""
 
 import sys
+from pathlib import Path
 
-from service.telemetry.document import PAGE, page
+from service.telemetry import dashboard, document
+
+
+def made() -> dict[Path, str]:
+    """The files as they should be."""
+    return {document.PAGE: document.page(), dashboard.FILE: dashboard.dashboard()}
 
 
 def main(arguments: list[str]) -> int:
-    is_stale = not PAGE.exists() or PAGE.read_text() != page()
+    stale = {path: text for path, text in made().items() if not path.exists() or path.read_text() != text}
     if arguments == ["--check"]:
-        if is_stale:
-            sys.stderr.write(f"{PAGE} is stale: run `python -m service.telemetry`\n")
-        return int(is_stale)
-    if is_stale:
-        PAGE.write_text(page())
+        for path in stale:
+            sys.stderr.write(f"{path} is stale: run `python -m service.telemetry`\n")
+        return 1 if stale else 0
+    for path, text in stale.items():
+        path.write_text(text)
     return 0
 
 
