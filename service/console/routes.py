@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from schemas.problems import ProblemCode
 from service.console import commands, connector, insight, letters, listing, live, overview, providers
 from service.console.doors import Doors
-from service.console.pages import Pages, asset
+from service.console.pages import ASSETS, Pages
 from service.console.snapshots import SNAPSHOTS, Snapshots
 from service.console.visit import Json, Told, Visit
 from service.http.api import Api
@@ -67,7 +67,7 @@ def build_console(
     console = _Console(api, doors, browser, pages, public_url)
     app[SNAPSHOTS] = Snapshots()
     app.middlewares.append(console.guarded)
-    app.router.add_get("/console/assets/{name}", asset)
+    app.router.add_get("/console/assets/{name}", ASSETS.answer)
     app.router.add_get("/console/open/{ticket}", doors.look)
     app.router.add_post("/console/open/{ticket}", doors.open)
     app.router.add_post("/console/leave", doors.leave)

@@ -1,28 +1,23 @@
 """The help's pages as HTML, with the headers that every one of its answers has (S21)."""
 
-import hashlib
 import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from service.help.library import Library, Page
 from service.help.markdown import Rendered, rendered
 from service.help.question import LONGEST
+from service.pages import Assets, guard, templates_of
 from service.store.passages import MARKS, Found
 from service.texts.catalogue import texts
 from service.texts.language import ENGLISH, LANGUAGES, Language
 
-_ASSETS = files("service.help") / "assets"
-_TYPES = {"help.css": "text/css", "icon.svg": "image/svg+xml"}
-ASSETS = {name: (_ASSETS / name).read_bytes() for name in _TYPES}
-_VERSION = hashlib.sha256(b"".join(ASSETS.values())).hexdigest()[:12]
+ASSETS = Assets("service.help", coloured="help.css")
 _OUTSIDE = re.compile(r"https?://")
 
 
@@ -46,14 +41,8 @@ class Pages:
             f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}; base-uri 'none'"
         )
         self._secure = secure
-        self._templates = Environment(
-            loader=PackageLoader("service.help"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals.update(host_name=host_name, assets=f"?v={_VERSION}", longest=LONGEST)
+        self._templates = templates_of("service.help")
+        self._templates.globals.update(host_name=host_name, assets=ASSETS.version, longest=LONGEST)
         self._rendered: dict[str, Rendered] = {}
 
     def page(self, page: Page, language: Language = ENGLISH) -> str:
@@ -88,13 +77,7 @@ class Pages:
 
     def guard(self, response: web.StreamResponse) -> None:
         """Sets the headers that every answer of the room has, where it doesn't bring its own."""
-        headers = response.headers
-        headers.setdefault("Content-Security-Policy", self._policy)
-        headers.setdefault("Cache-Control", "no-store")
-        headers.setdefault("Referrer-Policy", "no-referrer")
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        if self._secure:
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        guard(response, self._policy, secure=self._secure)
 
     @cached_property
     def index(self) -> str:
@@ -168,12 +151,3 @@ def _parts(snippet: str) -> list[tuple[str, bool]]:
         word, marked, rest = part.partition(end)
         parts += [(word, True), (rest, False)] if marked else [(part, False)]
     return [(text, marked) for text, marked in parts if text]
-
-
-async def asset(request: web.Request) -> web.Response:
-    """The one style sheet and the icon; their address changes with their content."""
-    name = request.match_info["name"]
-    if name not in ASSETS:
-        raise web.HTTPNotFound
-    headers = {"Cache-Control": "public, max-age=86400"}
-    return web.Response(body=ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)

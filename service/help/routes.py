@@ -15,7 +15,7 @@ from schemas.help import HelpAnswer, HelpPassage
 from schemas.problems import ProblemCode
 from service.help.accept import wanted
 from service.help.library import INDEX, PICTURES, Library
-from service.help.pages import Pages, address_of, asset, place_of
+from service.help.pages import ASSETS, Pages, address_of, place_of
 from service.help.question import LONGEST, readable
 from service.oauth.limits import Pace, TooMany
 from service.store.passages import Found
@@ -59,7 +59,7 @@ def build_help(
     app.middlewares.append(help_.guarded)
     app.router.add_get("/help", help_.home)
     app.router.add_get("/help/", help_.home)
-    app.router.add_get("/help/assets/{name}", asset)
+    app.router.add_get("/help/assets/{name}", ASSETS.answer)
     app.router.add_get("/help/{address:.+}", help_.page)
     app.router.add_get("/llms.txt", help_.index)
 

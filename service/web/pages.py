@@ -1,14 +1,12 @@
 """Screens as HTML, with the headers that every page has (S21)."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from schemas.secret import Secret
+from service.pages import Assets, guard, templates_of
 from service.texts.catalogue import Texts, texts
 from service.texts.language import LANGUAGES, Language
 from service.web.browser import Browser
@@ -16,10 +14,7 @@ from service.web.report import Report
 from service.web.saying import support_code
 from service.web.screen import Host, Screen
 
-_ROOM = files("service.web")
-_TYPES = {"window.css": "text/css", "window.js": "text/javascript", "icon.svg": "image/svg+xml"}
-ASSETS = {name: (_ROOM / "assets" / name).read_bytes() for name in _TYPES}
-_VERSION = hashlib.sha256(b"".join(ASSETS.values())).hexdigest()[:12]
+ASSETS = Assets("service.web", "window.js", coloured="window.css")
 
 _NAMES = tuple((language, texts(language).say("name")) for language in LANGUAGES)
 
@@ -48,20 +43,14 @@ class Pages:
         self._browser = browser
         self._frame_ancestors = " ".join(frame_ancestors) or "'none'"
         self._development = development
-        self._templates = Environment(
-            loader=PackageLoader("service.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._templates = templates_of("service.web")
         self._templates.globals.update(
             say=texts.say,
             language=texts.language,
             languages=_NAMES,
             host_name=host.name,
             host_origin=host.origin or "",
-            assets=f"?v={_VERSION}",
+            assets=ASSETS.version,
         )
 
     def page(
@@ -152,15 +141,9 @@ class Pages:
 
     def guard(self, response: web.StreamResponse) -> None:
         """Sets the headers that every answer of the room has, where it doesn't bring stricter or wider ones."""
-        headers = response.headers
-        headers.setdefault("Content-Security-Policy", self._policy())
-        headers.setdefault("Cache-Control", "no-store")
-        headers.setdefault("Referrer-Policy", "no-referrer")
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        if "Content-Language" in headers:
-            headers.setdefault("Vary", "Accept-Language, Cookie")
-        if self._browser.secure:
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        guard(response, self._policy(), secure=self._browser.secure)
+        if "Content-Language" in response.headers:
+            response.headers.setdefault("Vary", "Accept-Language, Cookie")
 
     def _html(self, text: str, status: int) -> web.Response:
         headers = {"Content-Language": self.language}
@@ -180,12 +163,3 @@ class Pages:
 
 def _file_name(made: Report) -> str:
     return f"support-report-{support_code(made.attempt)}.html"
-
-
-async def asset(request: web.Request) -> web.Response:
-    """The one style sheet and the one script; their address changes with their content."""
-    name = request.match_info["name"]
-    if name not in ASSETS:
-        raise web.HTTPNotFound
-    headers = {"Cache-Control": "public, max-age=86400"}
-    return web.Response(body=ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)

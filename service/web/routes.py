@@ -16,7 +16,7 @@ from service.web.answering import Flow
 from service.web.browser import Browser
 from service.web.element import element
 from service.web.following import Following
-from service.web.pages import Pages, asset
+from service.web.pages import ASSETS, Pages
 from service.web.report import Facts
 from service.web.screen import Host
 from service.web.screens import Screens
@@ -66,7 +66,7 @@ def build_web(
     windows = _Windows(browser, {language: window(language) for language in LANGUAGES})
     of = windows.of
     app.middlewares.append(windows.guarded)
-    app.router.add_get("/connect/assets/{name}", asset)
+    app.router.add_get("/connect/assets/{name}", ASSETS.answer)
     app.router.add_get("/connect/element.js", element)
     app.router.add_get("/connect/{handoff}", of(Window.start))
     app.router.add_post("/connect/{handoff}", of(Window.begin))

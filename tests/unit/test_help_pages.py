@@ -156,12 +156,6 @@ def test_p29_the_pages_of_the_catalogues_are_those_that_they_make(monkeypatch: p
     assert catalogues.stale() == ["reasons.md"]
 
 
-def test_the_help_wears_the_window_s_colours() -> None:
-    sheets = [(ROOT / "service" / room).read_text() for room in ("web/assets/window.css", "help/assets/help.css")]
-    palettes = [re.findall(r"--[\w-]+:[^;]+;", sheet.partition("* {")[0]) for sheet in sheets]
-    assert palettes[0] and palettes[0] == palettes[1]
-
-
 # Passages and questions.
 
 

@@ -383,8 +383,8 @@ def test_a_page_with_script_off_looks_again_only_while_something_happens_by_itse
 
 
 def test_the_script_and_the_style_stay_small() -> None:
-    assert len(ASSETS["window.js"]) < 7_000
-    assert len(ASSETS["window.css"]) < 12_000
+    assert len(ASSETS.bodies["window.js"]) < 7_000
+    assert len(ASSETS.bodies["window.css"]) < 12_000
 
 
 PAIRS = [
@@ -406,7 +406,7 @@ PAIRS = [
 @pytest.mark.parametrize(("text", "ground"), PAIRS)
 def test_text_has_a_contrast_of_at_least_four_and_a_half(text: str, ground: str, scheme: int) -> None:
     colours = dict(
-        re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", ASSETS["window.css"].decode().split(":root {")[1 + scheme])
+        re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", ASSETS.bodies["window.css"].decode().split(":root {")[1 + scheme])
     )
 
     assert contrast(colours[text], colours[ground]) >= 4.5
@@ -415,7 +415,7 @@ def test_text_has_a_contrast_of_at_least_four_and_a_half(text: str, ground: str,
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_what_can_be_pressed_stands_out_by_at_least_three(scheme: int) -> None:
     colours = dict(
-        re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", ASSETS["window.css"].decode().split(":root {")[1 + scheme])
+        re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", ASSETS.bodies["window.css"].decode().split(":root {")[1 + scheme])
     )
 
     assert contrast(colours["field"], colours["card"]) >= 3
