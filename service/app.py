@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +24,7 @@ from service.help.answers import Answers
 from service.help.library import library
 from service.help.passages import edition
 from service.help.routes import build_help
-from service.http.access import access_log, runner_of
+from service.http.access import access_log, runner_of, traced
 from service.http.api import build_api
 from service.http.auth import Authenticator
 from service.http.console import Sessions, make_link, operator
@@ -67,6 +67,8 @@ from service.store.pool import TRANSIENT, Pool, open_pool
 from service.store.postgres import PostgresStore
 from service.store.retention import AUDIT, LOG, PASSES, drop_partitions, ensure_partitions
 from service.store.shards import count
+from service.store.stories import traceparents
+from service.telemetry import traces
 from service.telemetry.process import tell_of_itself
 from service.vault.configured import key_source
 from service.vault.vault import Vault
@@ -142,6 +144,7 @@ def _put_together(
         rules=settings.rules,
         providers=ReportedErrors(providers),
         public_url=settings.http.public_url,
+        traceparents=partial(_traceparents, pool),
     )
     keeper = Keeper(vault)
     public_url = settings.http.public_url
@@ -169,6 +172,11 @@ def _put_together(
         Rewrapper(pool, vault),
         Counter(pool),
     )
+
+
+async def _traceparents(pool: Pool, connectors: Collection[int]) -> Mapping[int, str]:
+    async with pool.acquire() as connection:
+        return await traceparents(connection, connectors)
 
 
 def _flow_settings(settings: Settings) -> FlowSettings:
@@ -211,6 +219,14 @@ class TopicsUnfit(Exception):
 
 async def serve(settings: Settings, role: Role) -> None:
     """Runs until SIGTERM or SIGINT; a second one ends the process at once."""
+    end_traces = traces.set_up(settings.traces.endpoint)
+    try:
+        await _serve(settings, role)
+    finally:
+        await asyncio.to_thread(end_traces)
+
+
+async def _serve(settings: Settings, role: Role) -> None:
     async with assemble(settings) as service:
         _collect_seldom()
         stop = _on_signals()
@@ -335,7 +351,7 @@ async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.
 
 def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Application:
     """The HTTP side of a role: probes for all; the API, the window and the console where people and hosts come."""
-    app = web.Application(middlewares=[access_log], client_max_size=LARGEST_BODY)
+    app = web.Application(middlewares=[traced, access_log], client_max_size=LARGEST_BODY)
     Probes(service.pool, draining.is_set).add_to(app)
     if role == "worker":
         return app

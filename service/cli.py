@@ -517,7 +517,8 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.settings import SettingsError
     from service.store.environments import EnvironmentChanged
     from service.store.migrate import ShardsDiffer
-    from service.telemetry.logs import redacted_text
+    from service.telemetry.redaction import redacted_text
+    from service.telemetry.traces import TracesMissing
     from service.terminal.letters import Settled, UnknownLetter
     from service.terminal.stories import NoBundle, UnknownConnector
     from service.vault.keys import NoKey, SourceAway
@@ -532,6 +533,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
         | BadDescription
         | CannotGrow
         | EnvironmentChanged
+        | TracesMissing
     )
     if isinstance(error, SourceAway):
         return UNREACHABLE, str(error)

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TypeAlias
 
+import orjson
 import structlog
 
 from service.engine.door import Engine
 from service.engine.submission import Busy, LeaseLost
 from service.store.due import Job
 from service.store.pool import TRANSIENT
-from service.telemetry import metrics
+from service.telemetry import metrics, traces
 from service.vault.keys import NoKey
 
 log = structlog.get_logger()
@@ -64,7 +65,12 @@ async def _run(engine: Engine, handler: Handler, job: Job) -> None:
     renewing = asyncio.create_task(_keep_lease(engine, job), name=f"lease-{job.id}")
     try:
         async with asyncio.timeout(HANDLER_LIMIT.total_seconds()):
-            with metrics.JOBS_RUNNING.track_inprogress():
+            parent = orjson.loads(job.trace).get("traceparent") if job.trace else None
+            about: traces.Attributes = {"regrant.connector_id": job.connector, "regrant.tries": job.tries}
+            with (
+                metrics.JOBS_RUNNING.track_inprogress(),
+                traces.span(f"job {job.kind}", parent=parent, attributes=about),
+            ):
                 await handler(job)
         outcome = "done"
     except LeaseLost:

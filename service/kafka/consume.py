@@ -27,7 +27,7 @@ from service.kafka.lag import tell_lag
 from service.kafka.watch import ConsumerStalled, Positions, follow_offsets, watch
 from service.store.partitions import FenceLost, OffsetMove
 from service.store.pool import LOCKED, TRANSIENT
-from service.telemetry import metrics
+from service.telemetry import metrics, traces
 
 log = structlog.get_logger()
 
@@ -264,4 +264,4 @@ def _work(record: ConsumerRecord, prefix: str) -> Work:
     except BadRecord as bad:
         return Work(Unreadable(bad.code, bad.detail), record=record)
     submission = Submission(input=said.input, actor=said.actor, evidence=said.evidence, trace=said.trace)
-    return Work(submission, record=record)
+    return Work(submission, record=record, origin=traces.origin())

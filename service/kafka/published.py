@@ -34,18 +34,21 @@ class Publication:
     public_url: str
     """Where the documents that `dataschema` points to are served."""
 
-    def records_of(self, entry: Entry) -> list[Published]:
-        """The records of one entry of the log, in the order in which they are sent."""
-        return [self._dead_letter(entry)] if isinstance(entry, DeadLetter) else self._transition(entry)
+    def records_of(self, entry: Entry, traceparent: str | None = None) -> list[Published]:
+        """The records of one entry of the log, in the order in which they are sent.
 
-    def _transition(self, entry: Logged) -> list[Published]:
+        `traceparent` is of the span that sends them, where there is one; else they have the entry's own.
+        """
+        return [self._dead_letter(entry)] if isinstance(entry, DeadLetter) else self._transition(entry, traceparent)
+
+    def _transition(self, entry: Logged, traceparent: str | None) -> list[Published]:
         trace = orjson.loads(entry.trace) if entry.trace else {}
         context = context_headers(
             source=f"/regrant/tenants/{entry.tenant}",
             subject=entry.connector,
             time=_written(entry.at),
             sequence=entry.version,
-            traceparent=trace.get("traceparent"),
+            traceparent=traceparent or trace.get("traceparent"),
             correlation_id=trace.get("correlationid"),
             causation_id=trace.get("causationid"),
         )

@@ -21,6 +21,7 @@ from schemas.ids import Shard
 from service.engine.tail import Tail
 from service.kafka.clients import stop
 from service.kafka.published import Publication, Published
+from service.kafka.sending import sending
 from service.store.log import Entry, Watermark
 from service.store.partitions import Position
 from service.store.pool import TRANSIENT
@@ -133,7 +134,16 @@ class Relay:
         return entries
 
     async def _publish(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> None:
-        records = [record for entry in entries for record in self.publication.records_of(entry)]
+        with sending(entries, self.publication.prefix) as spans:
+            records = [
+                record
+                for entry, span in zip(entries, spans, strict=True)
+                for record in self.publication.records_of(entry, span.traceparent)
+            ]
+            await self._send(producer, records)
+        metrics.PUBLISHED.inc(len(entries))
+
+    async def _send(self, producer: AIOKafkaProducer, records: Sequence[Published]) -> None:
         async with asyncio.timeout(PUBLISH_LIMIT_S):
             # Never aborted by us: whoever fails here gets a new producer, whose start ends the transaction.
             await producer.begin_transaction()
@@ -144,7 +154,6 @@ class Relay:
                 if isinstance(answer, BaseException):
                     raise answer
             await producer.commit_transaction()
-        metrics.PUBLISHED.inc(len(entries))
 
 
 def _end_if_cancelled() -> None:

@@ -21,7 +21,7 @@ from yarl import URL
 
 from service.oauth.addresses import Forbidden, PublicOnly, is_public, must_be_public
 from service.oauth.description import ProviderConfig
-from service.telemetry import metrics
+from service.telemetry import metrics, traces
 
 log = structlog.get_logger()
 
@@ -118,8 +118,13 @@ class Outbound:
         """One request, never repeated by itself. An address that may not be called is one that doesn't answer."""
         began = time.perf_counter()
         answer: Answer | NoAnswer = NoAnswer(sent=True)  # as it is when we are told to stop
+        about = {"http.request.method": method, "regrant.provider": config.description.id, "regrant.endpoint": at}
         try:
-            answer = await self._call(config, at, method, url, headers, form, json)
+            # Neither the address, which may hold an account's id or a token, nor anything that the provider gets.
+            with traces.span(method, "CLIENT", attributes=about) as span:
+                answer = await self._call(config, at, method, url, headers, form, json)
+                if isinstance(answer, Answer):
+                    span.tell({"http.response.status_code": answer.status, "regrant.request_id": answer.request_id})
             return answer
         finally:
             status = f"{answer.status // 100}xx" if isinstance(answer, Answer) else "none"
