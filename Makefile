@@ -21,9 +21,10 @@ demo: $(VENV)/demo.stamp ## Run the whole thing here; ARGS="--ci --json" checks 
 test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes to pytest
 	@$(BIN)/python -m tests.browser.set_up
 	@$(BIN)/python -m tests.foreign.set_up
+	@$(BIN)/python -m tests.alerts.set_up
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 $(PYTEST_ARGS) \
 		tests/unit tests/contract tests/simulation tests/model tests/integration tests/providers tests/foreign \
-		tests/hostile tests/fuzz tests/browser
+		tests/hostile tests/fuzz tests/alerts tests/browser
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) tests/faults
 
 soak: $(VENV)/test.stamp ## Run the faults at length; ARGS="--minutes 30 --only r05 --seed 1"
@@ -44,6 +45,7 @@ lint: $(VENV)/test.stamp ## Check style, types, layers, and that nothing that is
 	$(BIN)/python -m statemachine.diagram --check
 	$(BIN)/python -m service.help.catalogues --check
 	$(BIN)/python -m service.settings --check
+	$(BIN)/python -m service.telemetry --check
 
 # Installed again only when the pins change. Hashes are checked; nothing is built but this project itself.
 $(VENV)/%.stamp: requirements/%.txt requirements/build.txt pyproject.toml | $(BIN)/python

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,15 +23,17 @@ from service.help.answers import Answers
 from service.help.library import library
 from service.help.passages import edition
 from service.help.routes import build_help
-from service.http.access import access_log, runner_of
+from service.http.access import access_log, runner_of, traced
 from service.http.api import build_api
 from service.http.auth import Authenticator
 from service.http.console import Sessions, make_link, operator
 from service.http.context import LARGEST_BODY, Parts
 from service.http.health import Probes, add_documents
+from service.http.scrape import scrape_app
 from service.insight.counting import Counter
 from service.insight.facts import AttemptsFacts
 from service.insight.feed import Feed
+from service.insight.figures import Figures
 from service.kafka.clients import make_consumer, make_plain_producer, make_producer
 from service.kafka.published import Publication
 from service.kafka.replays import Replayer, fault_of
@@ -64,6 +66,9 @@ from service.store.pool import TRANSIENT, Pool, open_pool
 from service.store.postgres import PostgresStore
 from service.store.retention import AUDIT, LOG, PASSES, drop_partitions, ensure_partitions
 from service.store.shards import count
+from service.store.stories import traceparents
+from service.telemetry import traces
+from service.telemetry.process import tell_of_itself
 from service.vault.configured import key_source
 from service.vault.vault import Vault
 from service.web.address import address_of, networks
@@ -138,6 +143,7 @@ def _put_together(
         rules=settings.rules,
         providers=ReportedErrors(providers),
         public_url=settings.http.public_url,
+        traceparents=partial(_traceparents, pool),
     )
     keeper = Keeper(vault)
     public_url = settings.http.public_url
@@ -167,6 +173,11 @@ def _put_together(
     )
 
 
+async def _traceparents(pool: Pool, connectors: Collection[int]) -> Mapping[int, str]:
+    async with pool.acquire() as connection:
+        return await traceparents(connection, connectors)
+
+
 def _flow_settings(settings: Settings) -> FlowSettings:
     web_, limits = settings.web, settings.limits
     return FlowSettings(
@@ -181,6 +192,14 @@ def _flow_settings(settings: Settings) -> FlowSettings:
 
 async def serve(settings: Settings, role: Role) -> None:
     """Runs until SIGTERM or SIGINT; a second one ends the process at once."""
+    end_traces = traces.set_up(settings.traces.endpoint)
+    try:
+        await _serve(settings, role)
+    finally:
+        await asyncio.to_thread(end_traces)
+
+
+async def _serve(settings: Settings, role: Role) -> None:
     async with assemble(settings) as service:
         _collect_seldom()
         stop = _on_signals()
@@ -200,12 +219,15 @@ async def serve(settings: Settings, role: Role) -> None:
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
             if role in ("all", "api"):
                 background.append(tasks.create_task(service.counter.run(), name="counting"))
+            watched = await _watch(service, tasks) if settings.metrics.port is not None else None
             runner = await _listen(service, role, draining)
             log.info("serving", role=role, port=settings.http.port)
             await stop.wait()
             log.info("draining")
             draining.set()
             await _drain(runner, background, jobs, engine)
+            if watched is not None:
+                await watched()
         log.info("stopped")
 
 
@@ -272,6 +294,26 @@ def replayer_of(service: Service) -> Replayer:
     return Replayer(service.pool, partial(make_plain_producer, service.settings.kafka))
 
 
+async def _watch(service: Service, tasks: asyncio.TaskGroup) -> Callable[[], Awaitable[None]]:
+    """Opens the port for Prometheus; what is returned closes it, last of all."""
+    http, figures = service.settings.http, Figures(service.pool)
+    telling = [
+        tasks.create_task(figures.run(), name="figures"),
+        tasks.create_task(tell_of_itself(), name="tell-of-itself"),
+    ]
+    runner = runner_of(scrape_app(figures.fresh))
+    await runner.setup()
+    await web.TCPSite(runner, http.host, service.settings.metrics.port).start()
+    log.info("tells_metrics", port=runner.addresses[0][1])
+
+    async def end() -> None:
+        await runner.cleanup()
+        for task in telling:
+            task.cancel()
+
+    return end
+
+
 async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.AppRunner:
     """Opens the port: probes for every role, the API and the window for those that serve them."""
     runner = runner_of(web_app(service, role, draining), DRAIN_S)
@@ -282,7 +324,7 @@ async def _listen(service: Service, role: Role, draining: asyncio.Event) -> web.
 
 def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Application:
     """The HTTP side of a role: probes for all; the API, the window and the console where people and hosts come."""
-    app = web.Application(middlewares=[access_log], client_max_size=LARGEST_BODY)
+    app = web.Application(middlewares=[traced, access_log], client_max_size=LARGEST_BODY)
     Probes(service.pool, draining.is_set).add_to(app)
     if role == "worker":
         return app

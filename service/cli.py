@@ -97,7 +97,7 @@ def simulator(
 def doctor(as_json: AsJson = False, config: Config = None) -> None:
     """Say what is missing or wrong with this set-up, and how to mend it."""
     from service.doctor import examine, printed
-    from service.telemetry import set_up_logs
+    from service.telemetry.logs import set_up_logs
 
     set_up_logs("critical", "console")  # what the clients would say, the findings say better
     findings = run(examine(config))
@@ -349,7 +349,8 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.settings import SettingsError
     from service.store.environments import EnvironmentChanged
     from service.store.migrate import CannotMigrate
-    from service.telemetry import redacted_text
+    from service.telemetry.redaction import redacted_text
+    from service.telemetry.traces import TracesMissing
     from service.terminal.letters import Settled, UnknownLetter
     from service.terminal.stories import NoBundle, UnknownConnector
     from service.vault.keys import NoKey, SourceAway
@@ -366,6 +367,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
         | BadDescription
         | CannotGrow
         | EnvironmentChanged
+        | TracesMissing
     )
     if isinstance(error, SourceAway):
         return UNREACHABLE, str(error)

@@ -28,7 +28,8 @@ from service.oauth.description import BadDescription
 from service.settings import Settings, SettingsError, load
 from service.store.migrate import pending
 from service.store.pool import TRANSIENT, Connection
-from service.telemetry import redacted_text
+from service.telemetry import traces
+from service.telemetry.redaction import redacted_text
 from service.vault.configured import key_source
 from service.vault.keys import NoKey
 
@@ -77,6 +78,7 @@ async def examine(config: Path | None = None, environ: Mapping[str, str] = os.en
     parts = (_database, _kafka, _keys, _jwt, _providers, _public)
     async with asyncio.TaskGroup() as together:
         examined = [together.create_task(part(settings)) for part in parts]
+    findings += _traces(settings, environ)
     return findings + [finding for of_one_part in examined for finding in of_one_part.result()]
 
 
@@ -92,6 +94,14 @@ def printed(findings: Sequence[Finding], *, as_json: bool = False) -> str:
         if finding.mend:
             lines.append(f"{'':<5}  {'':<{width}}  → {finding.mend}")
     return "\n".join(lines)
+
+
+def _traces(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    if not traces.are_wanted(settings.traces.endpoint, environ):
+        return []
+    if (missing := traces.missing()) is not None:
+        return [Finding("traces", Verdict.FAULT, missing, "install regrant[otel], or set no address for traces")]
+    return [Finding("traces", Verdict.OK, "OpenTelemetry is installed")]
 
 
 # The database.

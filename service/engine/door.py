@@ -7,15 +7,18 @@ makes batches: they form by themselves while the last commit runs. A queue is bo
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 
 import asyncpg
 import structlog
 
 from schemas.ids import ConnectorId, Shard
+from service.engine.figures import count_batch, count_retry
 from service.engine.fold import Unreadable, Work, fold
 from service.engine.queue import Chunk, Queue, moves, settle, split, take
 from service.engine.signals import Signal
+from service.engine.spans import Traceparents, begin_spans
 from service.engine.submission import Busy, LeaseLost, ProviderPort, Receipt, Submission
 from service.engine.tail import Tail
 from service.store.batch import Batch, Conflict
@@ -24,6 +27,7 @@ from service.store.log import Entry
 from service.store.partitions import FenceLost
 from service.store.pool import TRANSIENT
 from service.store.port import Store
+from service.telemetry import traces
 from statemachine import Rules
 
 log = structlog.get_logger()
@@ -50,13 +54,15 @@ class Engine:
         rules: Rules,
         providers: ProviderPort,
         public_url: str = "",
+        traceparents: Traceparents | None = None,
     ) -> None:
-        """`public_url` is what the links of the records begin with."""
+        """`public_url` is what the links of the records begin with; `traceparents` is asked where traces are made."""
         self.store = store
         self.rules = rules
         self.shard_of = shard_of
         self._providers = providers
         self._public_url = public_url
+        self._traceparents = traceparents
         self._queues = {Shard(shard): Queue() for shard in range(shards)}
         self.tails: dict[Shard, Tail] = {shard: Tail() for shard in self._queues}
         """What was just added to each shard's log, for the relay."""
@@ -75,7 +81,7 @@ class Engine:
         queue = self._queues[self.shard_of(submission.input.connector)]
         if len(queue.callers) >= CALLERS_CAP:
             raise Busy
-        work = Work(submission, answer=asyncio.get_running_loop().create_future())
+        work = Work(submission, answer=asyncio.get_running_loop().create_future(), origin=traces.origin())
         assert work.answer is not None
         queue.callers.append(work)
         queue.filled.set()
@@ -97,6 +103,11 @@ class Engine:
             await queue.drained.wait()
         queue.chunks.append(chunk)
         queue.filled.set()
+
+    async def join(self, pk: int) -> None:
+        """The request that is being served is about that connector's re-authorisation: they are one trace."""
+        if traces.are_on() and self._traceparents is not None:
+            traces.join((await self._traceparents([pk])).get(pk))
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -121,25 +132,34 @@ class Engine:
                 await self._store(callers, chunks)
                 return
             except Conflict:
+                count_retry("conflict")
                 await asyncio.sleep(random.uniform(0, 0.01))  # somebody else's input came in between
             except FenceLost as lost:
+                count_retry("fence")
                 callers, chunks = await self._without_lost(callers, chunks, lost)
             except LeasesLost as lost:
+                count_retry("lease")
                 callers = _without_leases(callers, lost.jobs)
             except Exception as error:
                 unknown += not isinstance(error, TRANSIENT)
                 if _speaks_of_the_data(error) or unknown > UNKNOWN_TRIES:
+                    count_retry("input")
                     await self._isolate(callers, chunks, error)
                     return
+                count_retry("database")
                 log.warning("database_unavailable", error=type(error).__name__)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, 2)
                 callers = [work for work in callers if work.answer is not None and not work.answer.done()]
 
     async def _store(self, callers: Sequence[Work], chunks: Sequence[Chunk]) -> None:
+        began, began_ns = time.perf_counter(), time.time_ns()
         works = [*callers, *(work for chunk in chunks for work in chunk.works)]
         ids = {id_ for work in works if (id_ := work.connector) is not None}
         now, loaded = await self.store.load(ids, self.shard_of)
+        spans = None
+        if traces.are_on() and self._traceparents is not None:
+            spans = await begin_spans(works, loaded, began_ns, self._traceparents)
         batch, receipts = fold(works, loaded, now, self.rules, self._providers, self._public_url)
         batch.offsets = moves(chunks)
         logged = batch.by_shard()
@@ -147,6 +167,9 @@ class Engine:
         batch.watermarks = [mark for shard in logged if (mark := self.tails[shard].published) is not None]
         if not batch.is_empty():
             await self.store.store(batch, now)
+        if spans is not None:
+            spans.end(batch)
+        count_batch(batch, callers=len(callers), records=len(works) - len(callers), took_s=time.perf_counter() - began)
         self._tell(batch, logged)
         for work, receipt in zip(works, receipts, strict=True):
             if work.answer is not None and receipt is not None and not work.answer.done():

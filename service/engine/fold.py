@@ -34,6 +34,7 @@ from service.store.consequences import (
     VerificationWanted,
 )
 from service.store.log import DeadLetter
+from service.telemetry.traces import Origin, Span
 from statemachine import Connector, Decision, Input, Rules, decide
 from statemachine.effects import (
     EndAttempt,
@@ -81,6 +82,8 @@ class Work:
     submission: Submission | Unreadable
     answer: "Future[Receipt] | None" = None
     record: Record | None = None
+    origin: Origin | None = None
+    span: Span | None = None
 
     @property
     def connector(self) -> ConnectorId | None:
@@ -195,6 +198,7 @@ def _logged(d: Decision, submission: Submission, loaded: Loaded, now: datetime, 
         tenant=c.tenant,
         version=c.version,
         deleted=c.state is State.DELETED,
+        provider=c.provider,
         from_state=d.source,
         to_state=c.state,
         trigger=submission.input.trigger,

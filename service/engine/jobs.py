@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TypeAlias
 
+import orjson
 import structlog
 
 from service.engine.door import Engine
 from service.engine.submission import Busy, LeaseLost
 from service.store.due import Job
 from service.store.pool import TRANSIENT
+from service.telemetry import metrics, traces
 from service.vault.keys import NoKey
 
 log = structlog.get_logger()
@@ -59,19 +61,30 @@ async def _lease(engine: Engine, room: int) -> list[Job]:
 
 async def _run(engine: Engine, handler: Handler, job: Job) -> None:
     """Runs one job. Whatever goes wrong, the job stays: it is tried again, later each time."""
+    outcome = "broke"
     renewing = asyncio.create_task(_keep_lease(engine, job), name=f"lease-{job.id}")
     try:
         async with asyncio.timeout(HANDLER_LIMIT.total_seconds()):
-            await handler(job)
+            parent = orjson.loads(job.trace).get("traceparent") if job.trace else None
+            about: traces.Attributes = {"regrant.connector_id": job.connector, "regrant.tries": job.tries}
+            with (
+                metrics.JOBS_RUNNING.track_inprogress(),
+                traces.span(f"job {job.kind}", parent=parent, attributes=about),
+            ):
+                await handler(job)
+        outcome = "done"
     except LeaseLost:
+        outcome = "lost"
         log.info("job_lease_lost", kind=job.kind, job=job.id)
     except _PASSES as error:
+        outcome = "waits"
         log.warning("job_waits", kind=job.kind, job=job.id, error=type(error).__name__)
         await _postpone(engine, job)
     except Exception:
         log.exception("job_broke", kind=job.kind, job=job.id)
         await _postpone(engine, job)
     finally:
+        metrics.JOBS.labels(job.kind, outcome).inc()
         renewing.cancel()
 
 

@@ -16,6 +16,7 @@ import orjson
 import structlog
 
 from schemas.lifecycle import ActorKind, State, Step, Trigger
+from service.insight.measuring import measure
 from service.store import sums, tally
 from service.store.fleet import log_begins
 from service.store.pool import TRANSIENT, Pool
@@ -275,4 +276,5 @@ class Counter:
             if summed:
                 await sums.add(connection, counts.hours, counts.errors, counts.connected)
             await tally.move(connection, now.shard, seq, summed)
+        measure(counts.changed.values())
         return len(rows), Position(now.shard, now.logged, seq)

@@ -23,9 +23,11 @@ from service.engine.submission import Submission
 from service.kafka.clients import stop
 from service.kafka.cloudevents import BadRecord
 from service.kafka.decode import decode
+from service.kafka.lag import tell_lag
 from service.kafka.watch import ConsumerStalled, Positions, follow_offsets, watch
 from service.store.partitions import FenceLost, OffsetMove
 from service.store.pool import LOCKED, TRANSIENT
+from service.telemetry import metrics, traces
 
 log = structlog.get_logger()
 
@@ -93,14 +95,23 @@ class Consumer:
                     self._settle_as_stored(consumer),
                     follow_offsets(consumer, self._stored),
                     watch(consumer, partial(self._positions, consumer)),
+                    tell_lag(consumer, self._topics(), self._prefix, self._waiting),
                 )
             except (KafkaError, ConsumerStalled, *TRANSIENT) as error:
+                metrics.CONSUMER_RESTARTS.labels(_whose(error)).inc()
                 log.warning("consumer_restarts", error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
             finally:
                 self._drop(set(self._held) | self._unclaimed)
                 await stop(consumer)
+
+    def _waiting(self) -> Positions:
+        """The first offset of each partition that isn't stored yet."""
+        return {
+            partition: held.in_flight[0].move.first if held.in_flight else held.next_offset
+            for partition, held in self._held.items()
+        }
 
     def _topics(self) -> list[str]:
         return [self._prefix + channel.topic for channel in channels.INPUTS]
@@ -208,6 +219,12 @@ class Consumer:
         self._owner_changed({Shard(p.partition) for p in self._held if p.topic == sync_events})
 
 
+def _whose(error: BaseException) -> str:
+    if isinstance(error, KafkaError):
+        return "broker"
+    return "stalled" if isinstance(error, ConsumerStalled) else "database"
+
+
 async def _first_of(*coroutines: Coroutine[object, object, None]) -> None:
     """Runs all until the first ends, then cancels the others. Raises what that one raised."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
@@ -247,4 +264,4 @@ def _work(record: ConsumerRecord, prefix: str) -> Work:
     except BadRecord as bad:
         return Work(Unreadable(bad.code, bad.detail), record=record)
     submission = Submission(input=said.input, actor=said.actor, evidence=said.evidence, trace=said.trace)
-    return Work(submission, record=record)
+    return Work(submission, record=record, origin=traces.origin())

@@ -35,9 +35,12 @@ class Publication:
     public_url: str
     """Where the documents that `dataschema` points to are served."""
 
-    def records_of(self, entry: Entry) -> list[Published]:
-        """The records of one entry of the log, in the order in which they are sent."""
-        return [self._dead_letter(entry)] if isinstance(entry, DeadLetter) else self._transition(entry)
+    def records_of(self, entry: Entry, traceparent: str | None = None) -> list[Published]:
+        """The records of one entry of the log, in the order in which they are sent.
+
+        `traceparent` is of the span that sends them, where there is one; else they have the entry's own.
+        """
+        return [self._dead_letter(entry)] if isinstance(entry, DeadLetter) else self._transition(entry, traceparent)
 
     def relay_of(self, shard: Shard) -> str:
         """The transactional id of whoever publishes a shard: there is one at a time."""
@@ -47,8 +50,8 @@ class Publication:
         """The snapshot alone, which the compacted topic holds."""
         return self._state(entry, _context(entry))
 
-    def _transition(self, entry: Logged) -> list[Published]:
-        context = _context(entry)
+    def _transition(self, entry: Logged, traceparent: str | None) -> list[Published]:
+        context = _context(entry, traceparent)
         published = [
             self._event(channels.TRANSITIONS.topic, channels.TRANSITION, entry, entry.record, context),
             self._state(entry, context),
@@ -83,7 +86,7 @@ class Publication:
         return Published(f"{entry.topic}.dlq", entry.key, entry.value, headers)
 
 
-def _context(entry: Logged) -> Sequence[Header]:
+def _context(entry: Logged, traceparent: str | None = None) -> Sequence[Header]:
     """What all records of an entry say of where they come from."""
     trace = orjson.loads(entry.trace) if entry.trace else {}
     return context_headers(
@@ -91,7 +94,7 @@ def _context(entry: Logged) -> Sequence[Header]:
         subject=entry.connector,
         time=_written(entry.at),
         sequence=entry.version,
-        traceparent=trace.get("traceparent"),
+        traceparent=traceparent or trace.get("traceparent"),
         correlation_id=trace.get("correlationid"),
         causation_id=trace.get("causationid"),
     )

@@ -21,10 +21,12 @@ from schemas.ids import Shard
 from service.engine.tail import Tail
 from service.kafka.clients import stop
 from service.kafka.published import Publication, Published
+from service.kafka.sending import sending
 from service.store.log import Entry, Watermark
 from service.store.partitions import Position
 from service.store.pool import TRANSIENT
 from service.store.port import LogStore
+from service.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -69,6 +71,7 @@ class Relay:
             except (KafkaError, IllegalOperation, OutOfOrderSequenceNumber, *TRANSIENT) as error:
                 # A producer that lost its sequence or its transaction never mends itself: make a new one.
                 _end_if_cancelled()
+                metrics.RELAY_RESTARTS.labels("database" if isinstance(error, TRANSIENT) else "broker").inc()
                 log.warning("relay_restarts", shard=self.shard, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
@@ -81,6 +84,7 @@ class Relay:
             self.tail.follow(Watermark(self.shard, position.epoch, position.at))
             await self._follow(producer, position)
         except ProducerFenced:
+            metrics.RELAY_RESTARTS.labels("fenced").inc()
             log.info("relay_fenced", shard=self.shard)
         finally:
             self.tail.follow(None)
@@ -130,7 +134,14 @@ class Relay:
         return entries
 
     async def _publish(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> None:
-        await publish(producer, self.shard, [r for entry in entries for r in self.publication.records_of(entry)])
+        with sending(entries, self.publication.prefix) as spans:
+            records = [
+                record
+                for entry, span in zip(entries, spans, strict=True)
+                for record in self.publication.records_of(entry, span.traceparent)
+            ]
+            await publish(producer, self.shard, records)
+        metrics.PUBLISHED.inc(len(entries))
 
 
 async def publish(producer: AIOKafkaProducer, shard: Shard, records: Sequence[Published]) -> None:

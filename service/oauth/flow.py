@@ -247,6 +247,7 @@ class Flow(HandingOn):
         `None` where that can't be kept any more: the attempt waits for nobody, or another tab was faster.
         Where the provider won't have it, the attempt has ended, and the browser goes to its page.
         """
+        await self._engine.join(row.pk)
         config = self._providers[row.provider]
         pinned = row.account.id if row.account else None
         made = authorization_request(config, self._redirect_uri(row.provider), pinned)

@@ -17,6 +17,7 @@ from schemas.secret import Secret
 from service.oauth.description import ProviderConfig, needs_account
 from service.oauth.outbound import Answer, NoAnswer, Outbound
 from service.oauth.verdict import judge
+from service.telemetry import metrics
 
 LONGEST = timedelta(days=3660)
 """No lifetime longer than ten years is believed."""
@@ -81,7 +82,9 @@ async def exchange(
         "redirect_uri": redirect_uri,
         "code_verifier": verifier.reveal(),
     }
-    return await _token_request(outbound, config, form, account, config.description.token_answer)
+    result = await _token_request(outbound, config, form, account, config.description.token_answer)
+    _count(config, "authorization_code", result)
+    return result
 
 
 async def refresh(
@@ -89,7 +92,9 @@ async def refresh(
 ) -> Grant | Refusal | Unavailable:
     """A new access token, and the refresh token that counts from now on where the answer has one."""
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
-    return await _token_request(outbound, config, form, account)
+    result = await _token_request(outbound, config, form, account)
+    _count(config, "refresh_token", result)
+    return result
 
 
 async def revoke(
@@ -113,8 +118,24 @@ async def revoke(
         json=fields if kind == "json" else None,
     )
     if isinstance(answer, NoAnswer) or answer.status == 429 or answer.status >= 500 or 300 <= answer.status < 400:
-        return _unavailable(config, answer)
+        result = _unavailable(config, answer)
+        _count(config, "revocation", result)
+        return result
+    _count(config, "revocation", None)
     return None
+
+
+def _count(config: ProviderConfig, grant: str, result: Grant | Refusal | Unavailable | None) -> None:
+    match result:
+        case Unavailable():
+            outcome = "unavailable"
+        case Refusal(reason=Reason.CLIENT_REJECTED):
+            outcome = "rejected"
+        case Refusal():
+            outcome = "refused"
+        case _:
+            outcome = "granted"
+    metrics.TOKEN_REQUESTS.labels(config.description.id, grant, outcome).inc()
 
 
 async def _token_request(

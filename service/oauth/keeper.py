@@ -16,6 +16,7 @@ from service.engine.submission import Actor, Door, Submission
 from service.store import credentials
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import Connection, Pool
+from service.telemetry import metrics
 from service.vault.envelope import SealContext, WrappedKey
 from service.vault.keys import KeyRetired, NoKey, SealBroken
 from service.vault.vault import Vault
@@ -76,6 +77,7 @@ class Keeper:
             try:
                 await self._check(connection, key)
             except SealBroken as broken:
+                metrics.SEALED_ROWS.labels("broken").inc()
                 log.error("data_key_replaced", data_key=key.id, found=str(broken))
                 await credentials.replace_data_key(connection, key)
             else:
@@ -137,6 +139,7 @@ async def found_broken(engine: Door, pool: Pool, row: CredentialRow, broken: Sea
 
     The next sign-in begins under another data key: what was done to this one, or said of it, doesn't matter then.
     """
+    metrics.SEALED_ROWS.labels("broken").inc()
     log.error("vault_integrity", connector=row.connector, generation=row.generation, found=str(broken))
     async with pool.acquire() as connection:
         await credentials.give_up_data_key(connection, row.pk)

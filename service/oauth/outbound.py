@@ -7,6 +7,7 @@ reused one a lost request can't be told from a lost answer.
 import asyncio
 import re
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -20,6 +21,7 @@ from yarl import URL
 
 from service.oauth.addresses import Forbidden, PublicOnly, is_public, must_be_public
 from service.oauth.description import ProviderConfig
+from service.telemetry import metrics, traces
 
 log = structlog.get_logger()
 
@@ -114,6 +116,31 @@ class Outbound:
         json: object | None = None,
     ) -> Answer | NoAnswer:
         """One request, never repeated by itself. An address that may not be called is one that doesn't answer."""
+        began = time.perf_counter()
+        answer: Answer | NoAnswer = NoAnswer(sent=True)  # as it is when we are told to stop
+        about = {"http.request.method": method, "regrant.provider": config.description.id, "regrant.endpoint": at}
+        try:
+            # Neither the address, which may hold an account's id or a token, nor anything that the provider gets.
+            with traces.span(method, "CLIENT", attributes=about) as span:
+                answer = await self._call(config, at, method, url, headers, form, json)
+                if isinstance(answer, Answer):
+                    span.tell({"http.response.status_code": answer.status, "regrant.request_id": answer.request_id})
+            return answer
+        finally:
+            status = f"{answer.status // 100}xx" if isinstance(answer, Answer) else "none"
+            took = time.perf_counter() - began
+            metrics.PROVIDER_SECONDS.labels(config.description.id, at, status).observe(took)
+
+    async def _call(
+        self,
+        config: ProviderConfig,
+        at: Literal["token", "api"],
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None,
+        json: object | None,
+    ) -> Answer | NoAnswer:
         cap = TOKEN_CAP if at == "token" else API_CAP
         given = {**headers, "Accept-Encoding": "identity"}
         try:

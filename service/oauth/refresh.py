@@ -36,6 +36,7 @@ from service.store import credentials, refreshes
 from service.store.credentials import CredentialRow, DataKey
 from service.store.pool import TRANSIENT, Connection, Pool
 from service.store.refreshes import RefreshLease
+from service.telemetry import metrics
 from service.vault.keys import NoKey, SealBroken
 from statemachine.inputs import RefreshRejected
 
@@ -251,6 +252,7 @@ class Refresher:
                 circuit.failed(turn, result.retry_after)
             case _:
                 circuit.answered(turn)
+        metrics.CIRCUIT_OPEN.labels(config.description.id).set(not circuit.is_closed)
         if not circuit.is_closed:
             log.warning("circuit_open", provider=config.description.id, pause=circuit.pause())
         return result

@@ -19,6 +19,7 @@ from service.store import credentials
 from service.store.credentials import CredentialRow
 from service.store.due import Job, finish, postpone
 from service.store.pool import Pool
+from service.telemetry import metrics
 from service.vault.keys import NoKey, SealBroken
 
 log = structlog.get_logger()
@@ -80,6 +81,7 @@ class Retirer:
             if await self._counts_still(row, token):
                 return True
         except SealBroken as broken:
+            metrics.SEALED_ROWS.labels("broken").inc()
             log.error("vault_integrity", connector=row.connector, generation=row.generation, found=str(broken))
             return True  # it can't be opened, so it can't be revoked either
         except NoKey as error:

@@ -29,6 +29,7 @@ from service.store.attempts import AttemptRow
 from service.store.credentials import CredentialRow, Lifetimes
 from service.store.due import Job, finish
 from service.store.pool import Pool
+from service.telemetry import metrics
 from service.vault.keys import SealBroken
 from statemachine.connector import Account
 from statemachine.inputs import Input, ProviderUnavailable, Rejected, Verified
@@ -85,6 +86,7 @@ class Verifier:
                     grant = renewed
             await self._check(job, row, config, stored, grant)
         except SealBroken as broken:
+            metrics.SEALED_ROWS.labels("broken").inc()
             log.error("vault_integrity", connector=row.connector, attempt=str(row.attempt), found=str(broken))
             await self._reject(job, row, Reason.VAULT_INTEGRITY, row.step)
 

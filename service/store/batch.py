@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
-from schemas.ids import ConnectorId, Shard
+from schemas.ids import ConnectorId, ProviderId, Shard
 from schemas.lifecycle import State
 from service.store.consequences import Consequence
 from service.store.log import DeadLetter, Entry, Logged, Watermark
@@ -46,6 +46,7 @@ class Changed:
 class LoggedTransition(Logged):
     """A row of the log, with what it is looked for by."""
 
+    provider: ProviderId
     from_state: State
     to_state: State
     trigger: str

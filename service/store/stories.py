@@ -3,6 +3,7 @@
 Nothing sealed and no hash is read here.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,6 +57,23 @@ select generation, status, account_id, scope, rotation, made_at, refreshed_at, a
     announced_end, ends_at, ends_estimated, attempt_id
 from credential where connector = $1 order by generation desc limit 10
 """
+
+
+# The trace that a connector's newest row in the log belongs to. Index transition_connector.
+TRACEPARENTS = """
+select wanted.connector, newest.traceparent from unnest($1::bigint[]) as wanted (connector)
+cross join lateral (
+    select trace ->> 'traceparent' as traceparent from transition t
+    where t.connector = wanted.connector order by t.version desc limit 1
+) newest
+where newest.traceparent is not null
+"""
+
+
+async def traceparents(connection: Connection, connectors: Collection[int]) -> dict[int, str]:
+    """The `traceparent` of the newest row in the log of each of these connectors that has one."""
+    rows = await connection.fetch(TRACEPARENTS, list(connectors))
+    return {row["connector"]: row["traceparent"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections import OrderedDict
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from schemas.secret import Secret
+from service.telemetry import metrics
 from service.vault.envelope import SealContext, WrappedKey, open_sealed, seal, unwrapped_parts, wrapped
-from service.vault.keys import DATA_KEY_BYTES, KeyNumber, KeySource
+from service.vault.keys import DATA_KEY_BYTES, KeyNumber, KeySource, NoKey
 
 CACHED_KEYS = 1000
 CACHED_FOR_S = 300.0
@@ -56,7 +57,11 @@ class Vault:
             self._opened.move_to_end(key)
             return known[1]
         self._opened.pop(key, None)
-        opened = AESGCM(await self.source.unwrap(number, made))
+        try:
+            opened = AESGCM(await self.source.unwrap(number, made))
+        except NoKey:
+            metrics.SEALED_ROWS.labels("no_key").inc()
+            raise
         self._opened[key] = (now, opened)
         while len(self._opened) > CACHED_KEYS:
             self._opened.popitem(last=False)

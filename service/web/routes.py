@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from service.oauth.limits import Pace
+from service.telemetry import metrics
 from service.texts.catalogue import texts
 from service.texts.language import LANGUAGES, Language
 from service.web.address import networks
@@ -87,6 +88,15 @@ def build_web(
     return windows.speaking
 
 
+_OUTCOMES = {303: "returned", 404: "unknown", 429: "too_many", 503: "unavailable", 500: "fault"}
+
+
+def _count_callback(method: str, status: int) -> None:
+    """Counts an answer to a browser. A form that was taken in comes again, with its browser."""
+    if not (method == "POST" and status == 303):
+        metrics.CALLBACKS.labels(_OUTCOMES.get(status, "refused")).inc()
+
+
 @dataclass(frozen=True)
 class _Windows:
     """A window a language: each request goes to the one of its own."""
@@ -116,6 +126,8 @@ class _Windows:
             if not request.path.startswith(_ROOMS_PATHS):
                 return await handler(request)
             response = await self._window(request).answer(request, handler)
+            if request.path.startswith("/oauth/callback/"):
+                _count_callback(request.method, response.status)
             if (asked := self.browser.asked_for(request)) is not None:
                 self.browser.give_language(response, asked)
             return response

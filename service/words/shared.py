@@ -18,7 +18,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def settings_of(config: Path | None, *, logs: bool = True) -> "Settings":
     """The settings, once they hold; with the logs that they want."""
     from service.settings import load
-    from service.telemetry import set_up_logs
+    from service.telemetry.logs import set_up_logs
 
     loaded = load(config=config)
     if logs:
