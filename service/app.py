@@ -71,6 +71,9 @@ from service.web.address import address_of, networks
 from service.web.browser import Browser
 from service.web.routes import build_web
 from service.web.ways_in import WaysIn
+from service.webhooks.configured import check_secrets, configured_endpoints
+from service.webhooks.couriers import Couriers
+from service.webhooks.endpoint import Poster
 
 log = structlog.get_logger()
 
@@ -78,6 +81,8 @@ Role = Literal["all", "api", "worker"]
 
 DRAIN_S = 20.0
 """How long callbacks and jobs under way may take after SIGTERM: a lost code costs a person a login."""
+WEBHOOK_CONNECTIONS = 2
+"""Of a worker, beside its pool: what waits for hosts' endpoints never waits with what connectors wait for."""
 PARTITIONS_EVERY_S = 6 * 3600
 ATTEMPTS_KEPT = timedelta(days=30)
 """How long an attempt that has ended can still be asked for; the history keeps what became of it."""
@@ -111,6 +116,7 @@ class NotMigrated(Exception):
 @asynccontextmanager
 async def assemble(settings: Settings) -> AsyncIterator[Service]:
     """All parts that every role needs, from the settings. Nothing runs yet. No key, no start."""
+    check_secrets(settings.webhooks)
     providers = configured_providers(settings)
     async with key_source(settings.keys) as source:
         pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
@@ -225,6 +231,7 @@ async def serve(settings: Settings, role: Role) -> None:
                 background.append(tasks.create_task(_warn(service), name="expiry"))
                 background.append(tasks.create_task(replayer_of(service).run(), name="replays"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
+                background.append(tasks.create_task(deliver_webhooks(service), name="webhooks"))
             if role in ("all", "api"):
                 background.append(tasks.create_task(service.counter.run(), name="counting"))
             runner = await _listen(service, role, draining)
@@ -369,6 +376,19 @@ def parts_of(service: Service) -> Parts:
         partial(fault_of, prefix=service.settings.kafka.topic_prefix),
         Feed(service.pool),
     )
+
+
+async def deliver_webhooks(service: Service) -> None:
+    """Tells the endpoints of the settings what happens in our shards, on connections of its own."""
+    settings = service.settings
+    if not settings.webhooks:
+        return
+    pool = await open_pool(settings.database.dsn.reveal(), size=WEBHOOK_CONNECTIONS)
+    try:
+        async with Poster() as poster:
+            await Couriers(service.engine, pool, configured_endpoints(settings.webhooks, poster)).run()
+    finally:
+        await pool.close()
 
 
 async def _warn(service: Service) -> None:

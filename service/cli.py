@@ -521,10 +521,12 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.terminal.letters import Settled, UnknownLetter
     from service.terminal.stories import NoBundle, UnknownConnector
     from service.vault.keys import NoKey, SourceAway
+    from service.webhooks.signing import BadSecret
 
     set_up = (
         SettingsError
         | NoKey
+        | BadSecret
         | WeakKey
         | ShardsDiffer
         | NotMigrated

@@ -26,7 +26,7 @@ from schemas.secret import Secret
 from service.settings.values import (
     absolute_url,
     broker,
-    by_provider_id,
+    by_name,
     duration,
     durations,
     items,
@@ -41,6 +41,7 @@ from statemachine.connector import Rules
 SecretText = Annotated[Secret, BeforeValidator(secret)]
 Origin = Annotated[str, BeforeValidator(origin)]
 Url = Annotated[str, BeforeValidator(absolute_url)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 
 
 class Section(BaseModel):
@@ -245,6 +246,25 @@ class Provider(Section):
         return self
 
 
+class Webhook(Section):
+    url: Url = Field(examples=["https://app.example.com/webhooks/regrant"])
+    """Where events are sent to, one POST each."""
+    secret_files: Annotated[tuple[FilePath, ...], BeforeValidator(items)] = Field(
+        min_length=1, max_length=3, examples=["/etc/regrant/webhooks/host"]
+    )
+    """Files with a signing secret each (`whsec_` and base64), separated by commas: each makes a signature, so that two
+    overlap while a secret is replaced. They are read again for each event."""
+    kinds: Annotated[tuple[Literal["transitions", "notices", "sync_requests"], ...], BeforeValidator(items)] = Field(
+        ("transitions", "sync_requests"), min_length=1, examples=["notices"]
+    )
+    """What is sent, separated by commas: transitions (or of these only the notices: whom to wake, or silence), and
+    sync_requests."""
+    tenants: Annotated[tuple[str, ...], BeforeValidator(items)] = Field((), examples=["acme,umbrella"])
+    """Whose events are sent, separated by commas; without it everybody's."""
+    private: bool = False
+    """Whether its host may resolve to an address that isn't public: one of your own network."""
+
+
 def _retention(given: object, info: ValidationInfo) -> object:
     return duration(given, str(info.field_name))
 
@@ -308,11 +328,12 @@ class Settings(BaseSettings):
     keys: Keys
     jwt: Jwt
     web: Web
-    providers: Annotated[dict[str, Provider], BeforeValidator(by_provider_id)] = Field(default_factory=dict)
+    providers: Annotated[dict[str, Provider], BeforeValidator(by_name)] = Field(default_factory=dict)
     provider_folders: Annotated[tuple[DirectoryPath, ...], BeforeValidator(items)] = Field(
         (), examples=["/etc/regrant/providers"]
     )
     """Folders with descriptions of further providers, separated by commas."""
+    webhooks: Annotated[dict[Name, Webhook], BeforeValidator(by_name)] = Field(default_factory=dict)
     rules: Annotated[Rules, BeforeValidator(_parsed_rules)] = Field(default_factory=Rules)
     limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
@@ -350,6 +371,8 @@ class Settings(BaseSettings):
         for name in ("frame_ancestors", "return_urls"):
             for url in getattr(self.web, name):
                 yield ("web", name), url
+        for name, webhook in self.webhooks.items():
+            yield ("webhooks", name, "url"), webhook.url
 
     @classmethod
     def settings_customise_sources(
