@@ -13,6 +13,7 @@ from typing import Literal
 import asyncpg
 import structlog
 from aiohttp import web
+from yarl import URL
 
 from schemas.ids import ConnectorId, ProviderId, Shard
 from service.console.routes import build_console
@@ -375,6 +376,7 @@ def parts_of(service: Service) -> Parts:
         told_to_support(service.settings),
         partial(fault_of, prefix=service.settings.kafka.topic_prefix),
         Feed(service.pool),
+        {name: URL(webhook.url).host or "" for name, webhook in service.settings.webhooks.items()},
     )
 
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route
-from service.http import attempts, catalogues, connectors, console, events, fleet, letters, stories, tokens
+from service.http import attempts, catalogues, connectors, console, events, fleet, letters, stories, tokens, webhooks
 from service.http.auth import Authenticator, Caller
 from service.http.context import LARGEST_BODY, Call, Parts, Request, request_by_name, request_of
 from service.http.problems import ApiProblem, problem_of, problem_response, problems_middleware
@@ -32,6 +32,7 @@ _MODULES: tuple[ModuleType, ...] = (
     catalogues,
     fleet,
     letters,
+    webhooks,
     events,
     console,
 )

@@ -57,9 +57,10 @@ from unnest($3::bigint[], $4::bigint[], $5::int[], $6::interval[], $7::text[])
     as p (connector, version, tries, pause, failure)
 on conflict (endpoint, connector) do nothing
 """
+# With a null instead of a number: the next one, whether its pause is over or not.
 DUE = """
 select connector, version, tries, since from webhook_parked
-where endpoint = $1 and shard = $2 and due_at <= now() order by due_at limit $3
+where endpoint = $1 and shard = $2 and ($3::int is null or due_at <= now()) order by due_at limit coalesce($3, 1)
 """
 WAIT = """
 update webhook_parked set
@@ -87,13 +88,16 @@ on conflict do nothing
 
 # How each endpoint stands, over all shards. `behind` is what its cursors have still to pass.
 STANDINGS = """
-select e.endpoint,
+select e.endpoint, exists (select from webhook_cursor where endpoint = e.endpoint) as has_begun,
     (select coalesce(sum(greatest(s.next_seq - 1 - c.seq, 0)), 0)::bigint from webhook_cursor c
         join shard s on s.shard = c.shard where c.endpoint = e.endpoint) as behind,
     (select max(accepted_at) from webhook_cursor where endpoint = e.endpoint) as accepted_at,
     (select min(failing_since) from webhook_cursor where endpoint = e.endpoint) as failing_since,
-    (select failure from webhook_cursor where endpoint = e.endpoint and failing_since is not null
-        order by failing_since limit 1) as failure,
+    coalesce(
+        (select failure from webhook_cursor where endpoint = e.endpoint and failing_since is not null
+            order by failing_since limit 1),
+        (select failure from webhook_parked where endpoint = e.endpoint and failure is not null limit 1)
+    ) as failure,
     (select count(*) from webhook_parked where endpoint = e.endpoint) as parked,
     (select min(since) from webhook_parked where endpoint = e.endpoint) as parked_since,
     (select count(*) from webhook_given_up where endpoint = e.endpoint) as given_up
@@ -162,6 +166,8 @@ class Standing:
     """How an endpoint stands."""
 
     endpoint: str
+    has_begun: bool
+    """Whether any worker ever had it in its settings."""
     behind: int
     accepted_at: datetime | None
     failing_since: datetime | None
@@ -222,8 +228,8 @@ async def park(connection: Connection, endpoint: str, shard: Shard, parkings: Se
     await connection.execute(PARK, endpoint, shard, *columns)
 
 
-async def due(connection: Connection, endpoint: str, shard: Shard, limit: int) -> list[Due]:
-    """Connectors whose event is to be tried again now."""
+async def due(connection: Connection, endpoint: str, shard: Shard, limit: int | None) -> list[Due]:
+    """Connectors whose event is to be tried again now; without a limit the next one that will be."""
     rows = await connection.fetch(DUE, endpoint, shard, limit)
     return [Due(row["connector"], row["version"], row["tries"], row["since"]) for row in rows]
 

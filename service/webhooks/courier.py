@@ -15,7 +15,7 @@ log. Only where it takes others' events meanwhile is one given up.
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import structlog
@@ -129,9 +129,9 @@ class Courier:
 
     async def _again(self) -> None:
         while True:
-            probing = self._health.is_down
+            probing = self._health.is_down  # then the pauses don't count: whoever is next tells whether it is back
             async with self.pool.acquire() as connection:
-                due = await store.due(connection, self.endpoint.name, self.shard, 1 if probing else PAGE)
+                due = await store.due(connection, self.endpoint.name, self.shard, None if probing else PAGE)
             if not due:
                 await asyncio.sleep(AGAIN_EVERY_S)
                 continue
@@ -149,6 +149,8 @@ class Courier:
                 return
             tries = due.tries if stopped.version == due.version else 0
             parking = self._parking(due.pk, stopped, tries)
+            if probing:
+                parking = replace(parking, tries=tries)  # it wasn't the event's fault
             if parking.failure is None or not self.schedule.is_spent(parking.tries):
                 await store.wait(connection, name, parking)
             elif await store.accepted_since(connection, name, due.since):
