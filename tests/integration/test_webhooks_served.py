@@ -1,4 +1,4 @@
-"""Webhooks of the whole service, over Kafka: from the settings to the receiver, and what the API and the console say."""
+"""Webhooks of the whole service, over Kafka: from the settings to the receiver; what the API and the console say."""
 
 import asyncio
 from collections.abc import AsyncIterator
