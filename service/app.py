@@ -16,6 +16,9 @@ from aiohttp import web
 from yarl import URL
 
 from schemas.ids import ConnectorId, ProviderId, Shard
+from service.adapters.configured import configured_adapters
+from service.adapters.producing import EventProducer
+from service.adapters.routes import Receiving
 from service.console.routes import build_console
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
@@ -118,6 +121,7 @@ class NotMigrated(Exception):
 async def assemble(settings: Settings) -> AsyncIterator[Service]:
     """All parts that every role needs, from the settings. Nothing runs yet. No key, no start."""
     check_secrets(settings.webhooks)
+    configured_adapters(settings.adapters)  # a mapping that isn't one is no start, whatever the role
     providers = configured_providers(settings)
     async with key_source(settings.keys) as source:
         pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
@@ -325,6 +329,9 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     authenticator = Authenticator(settings.jwt)
     api = build_api(app, parts_of(service), authenticator)
     add_documents(app)
+    if settings.adapters:
+        producer = EventProducer(partial(make_plain_producer, settings.kafka), settings.kafka.topic_prefix)
+        Receiving(configured_adapters(settings.adapters), producer, service.pool).add_to(app)
     build_console(
         app,
         api,

@@ -509,6 +509,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     import asyncpg
     from aiokafka.errors import KafkaConnectionError
 
+    from service.adapters.mapping import BadMapping
     from service.app import NotMigrated, TopicsUnfit
     from service.grow import CannotGrow
     from service.http.auth import WeakKey
@@ -527,6 +528,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
         SettingsError
         | NoKey
         | BadSecret
+        | BadMapping
         | WeakKey
         | ShardsDiffer
         | NotMigrated

@@ -149,10 +149,10 @@ def _variable_at(path: Sequence[str]) -> Variable | None:
 
 
 def _with_names(tree: Tree) -> Tree:
-    """Providers and webhooks by name in both layers, so that a variable meets the file's section of the same name."""
+    """What is named by the deployment by those names in both layers, so that a variable meets the file's section of the same name."""
     return tree | {
         section: {str(name).replace("_", "-"): value for name, value in named.items()}
-        for section in ("providers", "webhooks")
+        for section in ("providers", "webhooks", "adapters")
         if isinstance(named := tree.get(section), dict)
     }
 

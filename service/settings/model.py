@@ -265,6 +265,28 @@ class Webhook(Section):
     """Whether its host may resolve to an address that isn't public: one of your own network."""
 
 
+class Adapter(Section):
+    kind: Literal["airbyte", "fivetran", "nango"] | None = Field(None, examples=["fivetran"])
+    """Whose webhooks come in here; or mapping_file."""
+    mapping_file: FilePath | None = Field(None, examples=["/etc/regrant/adapters/own.yaml"])
+    """A file that says what another sender's webhooks mean."""
+    secret: SecretText = Field(examples=["…"])
+    """What the sender signs with; for airbyte the last part of the address."""
+    former_secret: SecretText | None = Field(None, examples=["…"])
+    """Accepted, too, while the secret is replaced."""
+    prefix: str = Field("", pattern=r"^[A-Za-z0-9._~-]{0,64}$", examples=["fivetran."])
+    """What stands before the sender's id of a connection to make the connector's id."""
+    unknown: Literal["dead_letter", "ignore"] = "dead_letter"
+    """What becomes of word about a connection that is no connector of this deployment."""
+
+    @model_validator(mode="after")
+    def _one_mapping(self) -> Self:
+        if (self.kind is None) == (self.mapping_file is None):
+            found = "neither" if self.kind is None else "both"
+            raise wrong(f"exactly one of kind and mapping_file is needed, not {found}", "kind")
+        return self
+
+
 def _retention(given: object, info: ValidationInfo) -> object:
     return duration(given, str(info.field_name))
 
@@ -334,6 +356,7 @@ class Settings(BaseSettings):
     )
     """Folders with descriptions of further providers, separated by commas."""
     webhooks: Annotated[dict[Name, Webhook], BeforeValidator(by_name)] = Field(default_factory=dict)
+    adapters: Annotated[dict[Name, Adapter], BeforeValidator(by_name)] = Field(default_factory=dict)
     rules: Annotated[Rules, BeforeValidator(_parsed_rules)] = Field(default_factory=Rules)
     limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
