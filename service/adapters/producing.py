@@ -31,7 +31,7 @@ class EventProducer:
         self._starting = asyncio.Lock()
 
     async def send(self, key: str | None, value: bytes, headers: list[Header]) -> None:
-        """Returns once the brokers have it. Raises `Busy` where they don't take it now: it may be there all the same."""
+        """Returns once the brokers have it. Raises `Busy` where they don't take it now."""
         producer = None
         try:
             async with asyncio.timeout(SEND_LIMIT_S):

@@ -149,7 +149,7 @@ def _variable_at(path: Sequence[str]) -> Variable | None:
 
 
 def _with_names(tree: Tree) -> Tree:
-    """What is named by the deployment by those names in both layers, so that a variable meets the file's section of the same name."""
+    """What the deployment names, by those names in both layers, so that a variable meets the file's section."""
     return tree | {
         section: {str(name).replace("_", "-"): value for name, value in named.items()}
         for section in ("providers", "webhooks", "adapters")
