@@ -1,4 +1,4 @@
-"""Adapters of the whole service, over Kafka: a sender's webhook moves a connector, or is seen among the dead letters."""
+"""Adapters of the whole service, over Kafka: webhooks move a connector, or are seen among the dead letters."""
 
 import hashlib
 import hmac
@@ -32,10 +32,9 @@ async def service(database: str, kafka_bootstrap: str, topic_prefix: str, tmp_pa
         "quiet": {"kind": "fivetran", "secret": SECRET, "prefix": "quiet.", "unknown": "ignore"},
     }
     async with running(database, kafka_bootstrap, topic_prefix, tmp_path, more={"adapters": adapters}) as service:
-        async with service.loop.topics.followed():
-            await service.loop.take_over()
-            yield service
-            await service.loop.stop_worker()
+        await service.loop.take_over()
+        yield service
+        await service.loop.stop_worker()
 
 
 async def sent(service: Running, path: str, body: bytes, secret: str = SECRET) -> tuple[int, Any]:
