@@ -44,6 +44,11 @@ async def sent(service: Running, path: str, body: bytes, secret: str = SECRET) -
         return answer.status, await answer.json()
 
 
+def minutes_later(minutes: int, name: str) -> bytes:
+    """A recorded webhook, so many minutes after the first."""
+    return recorded(name).replace(b"T08:00:00", b"T08:%02d:00" % minutes)
+
+
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 QUEUED = (202, {"outcome": "queued"})
 
@@ -62,11 +67,11 @@ async def test_senders_webhooks_move_the_connectors_that_they_are_about(service:
     for id_ in (FIVETRAN, AIRBYTE):
         await service.loop.register(id_, connected=True)
     assert await sent(service, "fivetran", recorded("fivetran/sync_start")) == QUEUED
-    assert await sent(service, "fivetran", recorded("fivetran/sync_end_reconnect")) == QUEUED
+    assert await sent(service, "fivetran", minutes_later(5, "fivetran/sync_end_reconnect")) == QUEUED
     assert await sent(service, f"airbyte/{SECRET}", recorded("airbyte/sync_failed_transient")) == QUEUED
     row = await service.loop.state(FIVETRAN, State.FAILED)  # type: ignore[arg-type]  # the sender's id is the connector's
     assert row["reason"] == Reason.TOKEN_REFUSED
-    assert await sent(service, "fivetran", recorded("fivetran/sync_end")) == QUEUED
+    assert await sent(service, "fivetran", minutes_later(20, "fivetran/sync_end")) == QUEUED
     await service.loop.state(FIVETRAN, State.HEALTHY)  # type: ignore[arg-type]
     (started, failed, _) = [one for one in await _history(service, FIVETRAN) if one["trigger"] != "register"][::-1][:3]
     assert (started["trigger"], failed["trigger"]) == ("sync_started", "sync_failed")
