@@ -35,6 +35,7 @@ class Tag(StrEnum):
     CATALOGUES = "Catalogues"
     FLEET = "Fleet"
     DEAD_LETTERS = "Dead letters"
+    WEBHOOKS = "Webhooks"
     CONSOLE = "Console"
 
 

@@ -12,8 +12,12 @@ from typing import Literal
 
 import structlog
 from aiohttp import web
+from yarl import URL
 
 from schemas.ids import ConnectorId, ProviderId, Shard
+from service.adapters.configured import configured_adapters
+from service.adapters.producing import EventProducer
+from service.adapters.routes import Receiving
 from service.console.routes import build_console
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
@@ -75,6 +79,9 @@ from service.web.address import address_of, networks
 from service.web.browser import Browser
 from service.web.routes import build_web
 from service.web.ways_in import WaysIn
+from service.webhooks.configured import check_secrets, configured_endpoints
+from service.webhooks.couriers import Couriers
+from service.webhooks.endpoint import Poster
 
 log = structlog.get_logger()
 
@@ -82,6 +89,8 @@ Role = Literal["all", "api", "worker"]
 
 DRAIN_S = 20.0
 """How long callbacks and jobs under way may take after SIGTERM: a lost code costs a person a login."""
+WEBHOOK_CONNECTIONS = 2
+"""Of a worker, beside its pool: what waits for hosts' endpoints never waits with what connectors wait for."""
 PARTITIONS_EVERY_S = 6 * 3600
 ATTEMPTS_KEPT = timedelta(days=30)
 """How long an attempt that has ended can still be asked for; the history keeps what became of it."""
@@ -115,6 +124,8 @@ class NotMigrated(Exception):
 @asynccontextmanager
 async def assemble(settings: Settings) -> AsyncIterator[Service]:
     """All parts that every role needs, from the settings. Nothing runs yet. No key, no start."""
+    check_secrets(settings.webhooks)
+    configured_adapters(settings.adapters)  # a mapping that isn't one is no start, whatever the role
     providers = configured_providers(settings)
     async with key_source(settings.keys) as source:
         pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
@@ -217,6 +228,7 @@ async def _serve(settings: Settings, role: Role) -> None:
                 background.append(tasks.create_task(_warn(service), name="expiry"))
                 background.append(tasks.create_task(replayer_of(service).run(), name="replays"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
+                background.append(tasks.create_task(deliver_webhooks(service), name="webhooks"))
             if role in ("all", "api"):
                 background.append(tasks.create_task(service.counter.run(), name="counting"))
             watched = await _watch(service, tasks) if settings.metrics.port is not None else None
@@ -332,6 +344,9 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     authenticator = Authenticator(settings.jwt)
     api = build_api(app, parts_of(service), authenticator)
     add_documents(app)
+    if settings.adapters:
+        producer = EventProducer(partial(make_plain_producer, settings.kafka), settings.kafka.topic_prefix)
+        Receiving(configured_adapters(settings.adapters), producer, service.pool).add_to(app)
     build_console(
         app,
         api,
@@ -383,7 +398,21 @@ def parts_of(service: Service) -> Parts:
         told_to_support(service.settings),
         partial(fault_of, prefix=service.settings.kafka.topic_prefix),
         Feed(service.pool),
+        {name: URL(webhook.url).host or "" for name, webhook in service.settings.webhooks.items()},
     )
+
+
+async def deliver_webhooks(service: Service) -> None:
+    """Tells the endpoints of the settings what happens in our shards, on connections of its own."""
+    settings = service.settings
+    if not settings.webhooks:
+        return
+    pool = await open_pool(settings.database.dsn.reveal(), size=WEBHOOK_CONNECTIONS)
+    try:
+        async with Poster() as poster:
+            await Couriers(service.engine, pool, configured_endpoints(settings.webhooks, poster)).run()
+    finally:
+        await pool.close()
 
 
 async def _warn(service: Service) -> None:

@@ -338,6 +338,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     import asyncpg
     from aiokafka.errors import KafkaConnectionError
 
+    from service.adapters.mapping import BadMapping
     from service.app import NotMigrated
     from service.grow import CannotGrow
     from service.http.auth import WeakKey
@@ -354,10 +355,13 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.terminal.letters import Settled, UnknownLetter
     from service.terminal.stories import NoBundle, UnknownConnector
     from service.vault.keys import NoKey, SourceAway
+    from service.webhooks.signing import BadSecret
 
     set_up = (
         SettingsError
         | NoKey
+        | BadSecret
+        | BadMapping
         | WeakKey
         | CannotMigrate
         | CannotRepublish

@@ -23,6 +23,7 @@ MENU = (
         (
             ("expiring", "/console/expiring", "Expiring"),
             ("letters", "/console/dead-letters", "Dead letters"),
+            ("webhooks", "/console/webhooks", "Webhooks"),
         ),
     ),
     (

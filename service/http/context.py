@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
@@ -55,6 +55,8 @@ class Parts:
     """The settings that a support bundle tells."""
     fault_of: FaultOf
     feed: Feed
+    webhook_hosts: Mapping[str, str] = field(default_factory=dict)
+    """The host of each endpoint of webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
