@@ -77,12 +77,19 @@ def beyond_restricted(pod: Document) -> list[str]:
         found += [f"volume {volume['name']} is {kind}" for kind in volume.keys() - {"name"} - _VOLUMES]
     for container in [*pod["containers"], *pod.get("initContainers", [])]:
         given = container["securityContext"]
-        expected = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        expected = {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
         if given != expected:
             found.append(f"{container['name']} has {given}")
         if any("hostPort" in port for port in container.get("ports", [])):
             found.append(f"{container['name']} has a port of the node")
-        if container["resources"]["requests"].keys() != {"cpu", "memory"} or "memory" not in container["resources"]["limits"]:
+        if (
+            container["resources"]["requests"].keys() != {"cpu", "memory"}
+            or "memory" not in container["resources"]["limits"]
+        ):
             found.append(f"{container['name']} asks for no fixed resources")
     if pod["automountServiceAccountToken"] is not False:
         found.append("has a token of its ServiceAccount")

@@ -1,4 +1,4 @@
-"""The chart in all its shapes: whatever is combined, Kubernetes' own schemas take it, restricted, with settings that hold."""
+"""The chart in all its shapes: Kubernetes' own schemas take it, it is restricted, its settings hold."""
 
 from pathlib import Path
 

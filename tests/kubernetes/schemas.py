@@ -1,7 +1,7 @@
 """`python -m tests.kubernetes.schemas`: packs Kubernetes' own schemas, and those of the CRDs, from their Go modules.
 
-Needs Go, for its module cache alone. What is packed lies beside this file: `kubernetes-1.37.json.gz` has the definitions
-that the kinds below need, without descriptions; `crds.json.gz` has the CustomResourceDefinitions, as a cluster takes them.
+Needs Go, for its module cache. What is packed lies beside this file: `kubernetes-1.37.json.gz` has the definitions
+that the kinds below need, without descriptions; `crds.json.gz` the CustomResourceDefinitions, as a cluster takes them.
 """
 
 import gzip
@@ -29,7 +29,9 @@ KINDS = {
     "ServiceAccount",
 }
 CRDS = {
-    "github.com/external-secrets/external-secrets@v1.3.2": ["config/crds/bases/external-secrets.io_externalsecrets.yaml"],
+    "github.com/external-secrets/external-secrets@v1.3.2": [
+        "config/crds/bases/external-secrets.io_externalsecrets.yaml"
+    ],
     "github.com/kedacore/keda/v2@v2.21.0": [
         "config/crd/bases/keda.sh_scaledobjects.yaml",
         "config/crd/bases/keda.sh_triggerauthentications.yaml",
