@@ -1,4 +1,4 @@
-"""What Kubernetes itself says of the chart: a real API server takes everything, and real Helm installs and upgrades it."""
+"""What Kubernetes itself says: a real API server takes all of the chart, real Helm installs and upgrades it."""
 
 from collections.abc import Iterator
 from pathlib import Path
