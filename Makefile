@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 # The first interpreter that is there, works (a shim may lead nowhere), and is new enough.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -29,6 +30,11 @@ test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes
 kube: $(VENV)/test.stamp ## Let a real Kubernetes API server and Helm judge the chart; built once, by Go, in some minutes
 	@$(BIN)/python -m tests.kubernetes.build
 	$(BIN)/python -m pytest --durations=5 $(PYTEST_ARGS) tests/kubernetes
+
+# BASE=python:3.11-slim@sha256:… pins what it stands on.
+image: ## Build the image regrant:VERSION, and see that it starts with a read-only root; needs Docker
+	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --tag regrant:$(VERSION) .
+	docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --network none regrant:$(VERSION) --help >/dev/null
 
 soak: $(VENV)/test.stamp ## Run the faults at length; ARGS="--minutes 30 --only r05 --seed 1"
 	@$(BIN)/python -m tests.soak $(ARGS)
