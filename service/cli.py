@@ -116,7 +116,7 @@ def simulator(
 def doctor(as_json: AsJson = False, config: Config = None) -> None:
     """Say what is missing or wrong with this set-up, and how to mend it."""
     from service.doctor import examine, printed
-    from service.telemetry import set_up_logs
+    from service.telemetry.logs import set_up_logs
 
     set_up_logs("critical", "console")  # what the clients would say, the findings say better
     findings = _run(examine(config))
@@ -463,7 +463,7 @@ def _status(given: str | None) -> "LetterStatus | None":
 
 def _settings(config: Path | None, *, logs: bool = True) -> "Settings":
     from service.settings import load
-    from service.telemetry import set_up_logs
+    from service.telemetry.logs import set_up_logs
 
     loaded = load(config=config)
     if logs:
@@ -518,7 +518,7 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     from service.settings import SettingsError
     from service.store.environments import EnvironmentChanged
     from service.store.migrate import ShardsDiffer
-    from service.telemetry import redacted_text
+    from service.telemetry.logs import redacted_text
     from service.terminal.letters import Settled, UnknownLetter
     from service.terminal.stories import NoBundle, UnknownConnector
     from service.vault.keys import NoKey, SourceAway

@@ -28,7 +28,7 @@ from service.oauth.description import BadDescription
 from service.settings import Settings, SettingsError, load
 from service.store.migrate import pending
 from service.store.pool import TRANSIENT, Connection
-from service.telemetry import redacted_text
+from service.telemetry.logs import redacted_text
 from service.vault.configured import key_source
 from service.vault.keys import NoKey
 

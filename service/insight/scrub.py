@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from service.telemetry import MASK, redacted_text
+from service.telemetry.logs import MASK, redacted_text
 
 _WORD = re.compile(r"[A-Za-z0-9_+/=~%|-]{16,}")
 _PIECE = re.compile(r"[-_/=~%|+]+")

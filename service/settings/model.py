@@ -27,6 +27,7 @@ from service.settings.values import (
     absolute_url,
     broker,
     by_provider_id,
+    collector_url,
     duration,
     durations,
     items,
@@ -270,6 +271,20 @@ class Log(Section):
     """One JSON object a line, or lines for people."""
 
 
+class Metrics(Section):
+    port: int | None = Field(None, ge=0, le=65535, examples=["9090"])
+    """The port for Prometheus, `/metrics` on the address of `REGRANT_HTTP__HOST`; 0 takes a free one. Without it, none.
+    Never open it to the public: it tells how many connectors there are, and how they fare."""
+
+
+class Traces(Section):
+    endpoint: Annotated[str, BeforeValidator(collector_url)] | None = Field(
+        None, examples=["http://otel-collector:4318/v1/traces"]
+    )
+    """Where traces go, by OTLP over HTTP; `OTEL_EXPORTER_OTLP_ENDPOINT` does as well, and OpenTelemetry's other
+    variables hold. Needs the extra `otel`."""
+
+
 def _parsed_rules(given: object) -> object:
     """The rules with their durations parsed: pydantic alone would read `15:00` as fifteen hours."""
     if not isinstance(given, dict):
@@ -317,6 +332,8 @@ class Settings(BaseSettings):
     limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
     log: Log = Field(default_factory=Log)
+    metrics: Metrics = Field(default_factory=Metrics)
+    traces: Traces = Field(default_factory=Traces)
     development: bool = False
     """Allows what is wrong in production: plain http on this machine, and the provider simulator."""
 

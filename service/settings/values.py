@@ -101,7 +101,13 @@ def absolute_url(given: object) -> str:
     return str(given)
 
 
-def _split(given: object) -> SplitResult:
+def collector_url(given: object) -> str:
+    """An absolute address that may be plain http: what collects inside a cluster mostly is, and is told no secret."""
+    _split(given, plain=True)
+    return str(given)
+
+
+def _split(given: object, *, plain: bool = False) -> SplitResult:
     if not isinstance(given, str) or not _ADDRESS.fullmatch(given) or "\\" in given:
         raise wrong("isn't an address like https://app.example.com")
     try:
@@ -113,7 +119,7 @@ def _split(given: object) -> SplitResult:
         raise wrong("isn't an address like https://app.example.com")
     if "@" in url.netloc:
         raise wrong("must have no user name or password")
-    if url.scheme == "http" and not is_loopback(hostname):
+    if url.scheme == "http" and not plain and not is_loopback(hostname):
         raise wrong("must be https")
     return url
 

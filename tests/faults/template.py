@@ -31,7 +31,7 @@ from service.oauth import probe, refresh, rewrap
 from service.oauth.description import load_descriptions
 from service.settings import load
 from service.store import due
-from service.telemetry import set_up_logs
+from service.telemetry.logs import set_up_logs
 from service.texts.catalogue import texts
 from service.texts.language import ENGLISH
 from tests.faults import tracer

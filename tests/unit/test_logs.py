@@ -13,7 +13,7 @@ from aiohttp import web
 
 from schemas.secret import Secret
 from service.http.access import runner_of
-from service.telemetry import MASK, about, redacted, redacted_text, set_up_logs
+from service.telemetry.logs import MASK, about, redacted, redacted_text, set_up_logs
 
 PLANTED = "s3cr3t-M4RK3R-value"
 Lines = Callable[[], list[dict[str, Any]]]
