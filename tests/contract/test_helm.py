@@ -69,7 +69,7 @@ def test_every_pod_starts_with_settings_that_hold(file: Path, tmp_path: Path) ->
             assert settings.http.host == "0.0.0.0"  # the container's own address
             assert settings.database.dsn.reveal() == "what database/dsn holds"
             ports = [port["containerPort"] for port in container.get("ports", [])]
-            assert ports in ([], [settings.http.port])
+            assert ports in ([], [settings.http.port, settings.metrics.port])
     if file.stem == "full-values":
         assert settings.kafka.password and settings.kafka.password.reveal() == "what kafka/password holds"
         provider = settings.providers["quickbooks-online"]
@@ -312,6 +312,8 @@ def test_prometheus_finds_both_roles_and_nothing_else() -> None:
     (service,) = (one for one in of_kind(documents, "Service") if wanted <= one["metadata"]["labels"].items())
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
     selector = service["spec"]["selector"].items()
+    ports = [port["name"] for pod in pods(documents) for port in pod["containers"][0].get("ports", [])]
+    assert service["spec"]["ports"][0]["targetPort"] in ports
     scraped = [
         one["metadata"]["labels"] for one in _templates(documents) if selector <= one["metadata"]["labels"].items()
     ]
@@ -374,6 +376,14 @@ def test_a_hook_migrates_before_anything_of_the_release_is_there() -> None:
                 "externalSecrets": {"store": {"name": "v"}, "secrets": {"a": {"b": {"key": "c"}}}},
             }
         )
+
+
+def test_what_waits_for_the_last_old_pod_runs_after_the_upgrade() -> None:
+    jobs = {job["metadata"]["name"]: job for job in of_kind(rendered({"migrations": {"post": True}}), "Job")}
+    assert jobs.keys() == {"live-regrant-migrate-1", "live-regrant-migrate-post"}
+    after = jobs["live-regrant-migrate-post"]
+    assert after["metadata"]["annotations"]["helm.sh/hook"] == "post-upgrade"
+    assert after["spec"]["template"]["spec"]["containers"][0]["args"] == ["migrate", "--post"]
 
 
 def test_a_digest_goes_before_a_tag() -> None:

@@ -72,7 +72,7 @@ AXES: pairs.Axes = {
     },
     "migrations and Secrets": {
         "-": {},
-        "hook": {"migrations": {"as": "hook"}},
+        "hook": {"migrations": {"as": "hook", "post": True}},
         "elsewhere": {"migrations": {"enabled": False}},
         "fetched": {
             "externalSecrets": {

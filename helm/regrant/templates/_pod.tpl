@@ -103,6 +103,7 @@ env:
   - {name: REGRANT_CONFIG, value: /etc/regrant/config/regrant.yaml}
   - {name: REGRANT_HTTP__HOST, value: 0.0.0.0}
   - {name: REGRANT_HTTP__PORT, value: "8080"}
+  - {name: REGRANT_METRICS__PORT, value: "9090"}
   - {name: REGRANT_DATABASE__DSN_FILE, value: /etc/regrant/secrets/database/dsn}
   {{- if .Values.secrets.keys.existingSecret }}
   - {name: REGRANT_KEYS__FOLDER, value: /etc/regrant/keys}
