@@ -56,11 +56,12 @@ def demo(
     as_json: AsJson = False,
     kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka instead of our own.")] = None,
     postgres: Annotated[str | None, typer.Option(metavar="DSN", help="Use this database instead of our own.")] = None,
+    listen: Annotated[str, typer.Option(metavar="ADDRESS", help="0.0.0.0 in a container.")] = "127.0.0.1",
 ) -> None:
     """Show the whole loop on this machine, with a real Kafka and a real PostgreSQL. Ctrl-C ends it."""
     from service.demo.run import demo
 
-    raise typer.Exit(run(demo(ci=ci, json=as_json, people=people, kafka=kafka, postgres=postgres)))
+    raise typer.Exit(run(demo(ci=ci, json=as_json, people=people, kafka=kafka, postgres=postgres, listen=listen)))
 
 
 @app.command()
