@@ -50,6 +50,7 @@ from service.oauth.probe import Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
+from service.oauth.saved import SavedVerifier
 from service.oauth.sharing import Sharer
 from service.oauth.tokens import Tokens
 from service.oauth.verdict import ReportedErrors
@@ -93,6 +94,7 @@ class Service:
     flow: Flow
     tokens: Tokens
     importer: Importer
+    saved: SavedVerifier
     refresher: Refresher
     prober: Prober
     providers: Providers
@@ -159,6 +161,7 @@ def _put_together(
         flow,
         tokens,
         importer,
+        SavedVerifier(pool, keeper, providers, outbound, refresher),
         refresher,
         prober,
         providers,
@@ -361,6 +364,7 @@ def parts_of(service: Service) -> Parts:
         service.flow,
         service.tokens,
         service.importer,
+        service.saved,
         service.providers,
         service.pool,
         service.settings.http.public_url,

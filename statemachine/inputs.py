@@ -145,6 +145,15 @@ class GrantShared(_AttemptInput):
 
 
 @value(kw_only=True)
+class VerifiedAgain(_Input):
+    trigger: ClassVar = Trigger.VERIFIED_AGAIN
+    generation: Generation
+    """The credential that the provider was asked about."""
+    reason: Reason | None = None
+    """What the provider has against it, or why it couldn't be asked; `None`: it is right."""
+
+
+@value(kw_only=True)
 class Rejected(_AttemptInput):
     trigger: ClassVar = Trigger.REJECTED
     reason: Reason
@@ -240,6 +249,7 @@ Input: TypeAlias = (
     | HelpAsked
     | Verified
     | GrantShared
+    | VerifiedAgain
     | Rejected
     | ProviderUnavailable
     | VerifyExpired

@@ -133,7 +133,10 @@ class Herd:
             case State.FAILED:
                 attempt = AttemptId(uuid4())
                 shared = say.GrantShared(connector=id_, attempt=attempt, account=account, generation=generation)
-                return pick([reauth, reauth, reauth, worked, broke, shared if c.account is None else reauth])
+                right = say.VerifiedAgain(connector=id_, generation=generation)
+                still = say.VerifiedAgain(connector=id_, generation=generation, reason=pick(NEEDS_A_PERSON))
+                again = pick([right, still]) if generation else reauth
+                return pick([reauth, reauth, reauth, worked, broke, shared if c.account is None else again])
             case State.AWAITING_AUTH:
                 assert c.deadline is not None
                 step = pick([Step.LINK_OFFERED, Step.PROVIDER_PAGE])
