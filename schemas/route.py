@@ -64,6 +64,8 @@ class Filter(Described):
     SINCE = "since", "From this instant on; without it 30 days back, and for errors one."
     UNTIL = "until", "Up to this instant, and not at it; without it up to now."
     WITHIN = "within", "How many days ahead to look."
+    MOVED_FROM = "moved_from", "Only connectors that left one of these states within the day before (`as_of`, or now)."
+    MOVED_TO = "moved_to", "Only connectors that came to this state within that day; with the other: by that arrow."
     STATUS = "status", "Only dead letters of which this became."
     TOPIC = "topic", "Only dead letters that came from this topic."
 

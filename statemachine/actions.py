@@ -58,6 +58,8 @@ class Draft:
     """Why the transition happened."""
     step: Step | None = None
     """The step of the re-authorisation that was reached."""
+    replaced: Step | None = None
+    """The step that the attempt had reached which a newer one replaces."""
     notice: Notice | None = None
     expected: Account | None = None
     seen: Account | None = None
@@ -208,6 +210,7 @@ def fall_back_to_disconnected(d: Draft, i: StartReauth) -> None:
 
 def void_the_older(d: Draft, i: StartReauth) -> None:
     assert d.connector.attempt is not None
+    d.replaced = i.replaced
     d.effects.append(EndAttempt(d.connector.attempt, Reason.CANCELLED))
 
 

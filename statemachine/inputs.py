@@ -86,6 +86,8 @@ class RefreshRejected(_Input):
 class StartReauth(_Command):
     trigger: ClassVar = Trigger.START_REAUTH
     attempt: AttemptId
+    replaced: Step | None = None
+    """How far the live attempt came, where there is one: this one takes its place."""
 
 
 @value(kw_only=True)

@@ -133,7 +133,7 @@ def _rated(arrow: Arrow, an_hour: float, query: Mapping[str, str]) -> DrawnArrow
         arrow.kind,
         arrow.curve.path,
         arrow.curve.label,
-        _list(query, state=arrow.to.value),
+        _list(query, moved_from=",".join(source.value for source in arrow.sources), moved_to=arrow.to.value),
         said,
         _title(arrow),
         text,

@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 
 from schemas.ids import ConnectorId, Shard
-from service.engine.fold import Unreadable, Work, fold
+from service.engine.fold import Unreadable, Work, fold, replaceable
 from service.engine.queue import Chunk, Queue, moves, settle, split, take
 from service.engine.signals import Signal
 from service.engine.submission import Busy, LeaseLost, ProviderPort, Receipt, Submission
@@ -140,7 +140,9 @@ class Engine:
         works = [*callers, *(work for chunk in chunks for work in chunk.works)]
         ids = {id_ for work in works if (id_ := work.connector) is not None}
         now, loaded = await self.store.load(ids, self.shard_of)
-        batch, receipts = fold(works, loaded, now, self.rules, self._providers, self._public_url)
+        live = replaceable(works, loaded)
+        steps = await self.store.steps(live) if live else {}
+        batch, receipts = fold(works, loaded, now, self.rules, self._providers, self._public_url, steps)
         batch.offsets = moves(chunks)
         logged = batch.by_shard()
         batch.wake = [shard for shard in logged if shard not in self.relayed]

@@ -407,6 +407,12 @@ def test_an_attempt_opens_and_remembers_where_to_return_to(connector: Connector,
     assert (after.generation, after.reason) == (connector.generation, connector.reason)
 
 
+def test_p30_a_newer_attempt_tells_how_far_the_one_came_that_it_replaces() -> None:
+    decision = on(awaiting(HEALTHY), replace(start_reauth(), replaced=Step.PROVIDER_PAGE))
+
+    assert (decision.replaced, decision.step) == (Step.PROVIDER_PAGE, Step.LINK_OFFERED)
+
+
 def test_a_newer_attempt_voids_the_older_one_and_keeps_the_fallback() -> None:
     decision = on(awaiting(HEALTHY), start_reauth())
 
