@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from schemas.lifecycle import State
-from service.console.curves import Box, Point
-from service.console.picture import FRAME, HEIGHT, WIDTH, Arrow, Kind, Node, Pair, drawn, nodes, width
 from service.console.words import number, share
+from service.picture.curves import Box, Point
+from service.picture.lifecycle import FRAME, HEIGHT, WIDTH, Arrow, Kind, Node, Pair, drawn, nodes, width
 
 _NODES, _ARROWS = nodes(), drawn()
 

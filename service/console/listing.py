@@ -8,8 +8,8 @@ from aiohttp import web
 from schemas.lifecycle import State
 from schemas.reasons import CATALOGUE
 from service.console import travel
-from service.console.picture import NAMES
 from service.console.visit import Visit
+from service.picture.lifecycle import NAMES
 
 PAGE = 50
 FILTERS = ("q", "state", "provider", "reason", "who_acts", "tenant", "moved_from", "moved_to")

@@ -8,7 +8,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from service.console import words
-from service.console.picture import NAMES
+from service.picture.lifecycle import NAMES
 
 _ROOM = files("service.console")
 _TYPES = {
