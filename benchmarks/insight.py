@@ -169,6 +169,9 @@ async def answers(pool: Pool, counter: Counter, connectors: int) -> dict[str, To
         "a list by a reason that nobody has": lambda: _page(pool, Wanted(None, reason=Reason.VAULT_INTEGRITY)),
         "a list of who needs the owner": lambda: _page(pool, Wanted(None, acts=WhoActs.OWNER)),
         "a list by a text, found at the end": lambda: _page(pool, Wanted(None, text=f"customer {connectors}")),
+        "a list of who took an arrow": lambda: _page(
+            pool, Wanted(None, moved_from=[State.HEALTHY], moved_to=State.FAILED)
+        ),
         "a list as of 10 days ago": lambda: listing.page_then(
             pool, Wanted(None, state=State.FAILED), now - timedelta(days=10), "", 100
         ),

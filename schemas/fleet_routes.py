@@ -46,6 +46,8 @@ FLEET_ROUTES: tuple[Route, ...] = (
             Filter.WHO_ACTS,
             Filter.TEXT,
             Filter.OF_TENANT,
+            Filter.MOVED_FROM,
+            Filter.MOVED_TO,
             Filter.AS_OF,
         ),
         reach=Reach.SPANNING,

@@ -63,6 +63,10 @@ class Trigger(Described):
         "grant_shared",
         "A sign-in on another connector of the tenant brought a grant that is good for this one.",
     )
+    VERIFIED_AGAIN = (
+        "verified_again",
+        "Somebody had the provider asked once more about the saved credential, without a person signing in.",
+    )
     SYNC_EXPIRED = "sync_expired", "The requested sync gave no outcome before its deadline."
     REMINDER_DUE = "reminder_due", "The connector has been failed for so long that its owner is reminded."
     EXPIRY_NEAR = "expiry_near", "The known end of the credential comes near, and a warning of it is due."
@@ -118,6 +122,9 @@ class Refused(Described):
     )
     VERSION_MISMATCH = "version_mismatch", "The connector has changed since you read it."
     LOGIN_DOES_NOT_HELP = "login_does_not_help", "Signing in again doesn't mend this reason."
+    NO_CREDENTIAL = "no_credential", "There is no saved credential to verify: somebody has to sign in."
+    ATTEMPT_OPEN = "attempt_open", "An attempt is open, and what comes of it decides; or cancel it first."
+    SYNC_AWAITED = "sync_awaited", "A sync with this credential was asked for already, and its outcome tells."
 
 
 class Notice(Described):

@@ -55,6 +55,7 @@ from service.oauth.probe import Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
+from service.oauth.saved import SavedVerifier
 from service.oauth.sharing import Sharer
 from service.oauth.tokens import Tokens
 from service.oauth.verdict import ReportedErrors
@@ -106,6 +107,7 @@ class Service:
     flow: Flow
     tokens: Tokens
     importer: Importer
+    saved: SavedVerifier
     refresher: Refresher
     prober: Prober
     providers: Providers
@@ -175,6 +177,7 @@ def _put_together(
         flow,
         tokens,
         importer,
+        SavedVerifier(pool, keeper, providers, outbound, refresher),
         refresher,
         prober,
         providers,
@@ -391,6 +394,7 @@ def parts_of(service: Service) -> Parts:
         service.flow,
         service.tokens,
         service.importer,
+        service.saved,
         service.providers,
         service.pool,
         service.settings.http.public_url,

@@ -43,6 +43,7 @@ from statemachine.inputs import (
     SyncSucceeded,
     Update,
     Verified,
+    VerifiedAgain,
     VerifyExpired,
 )
 
@@ -58,6 +59,8 @@ class Draft:
     """Why the transition happened."""
     step: Step | None = None
     """The step of the re-authorisation that was reached."""
+    replaced: Step | None = None
+    """The step that the attempt had reached which a newer one replaces."""
     notice: Notice | None = None
     expected: Account | None = None
     seen: Account | None = None
@@ -139,7 +142,7 @@ def note_success(d: Draft, i: SyncSucceeded) -> None:
     c.transient_failures = c.sync_asks = 0
 
 
-def note_failure(d: Draft, i: SyncFailed | RefreshRejected) -> None:
+def note_failure(d: Draft, i: SyncFailed | RefreshRejected | VerifiedAgain) -> None:
     c = d.connector
     if c.failed_since is None:
         c.failed_since = i.occurred if isinstance(i, SyncFailed) else d.now
@@ -157,7 +160,8 @@ def pause_then_ask(d: Draft, i: SyncFailed) -> None:
     c.deadline = d.now + d.rules.sync_pause(c.transient_failures)
 
 
-def fail(d: Draft, i: SyncFailed | RefreshRejected) -> None:
+def fail(d: Draft, i: SyncFailed | RefreshRejected | VerifiedAgain) -> None:
+    assert i.reason is not None, "a guard told what is right from what isn't"
     known = _is_asked_to_sign_in(d.connector, i.reason)
     _note_why(d, i)
     if not known:
@@ -231,6 +235,7 @@ def fall_back_to_disconnected(d: Draft, i: StartReauth) -> None:
 
 def void_the_older(d: Draft, i: StartReauth) -> None:
     assert d.connector.attempt is not None
+    d.replaced = i.replaced
     d.effects.append(EndAttempt(d.connector.attempt, Reason.CANCELLED))
 
 
@@ -312,7 +317,18 @@ def swap(d: Draft, i: Verified | GrantShared) -> None:
     c.warned_plan = 0
 
 
-def ask_for_a_sync(d: Draft, i: Verified | GrantShared) -> None:
+def note_finding(d: Draft, i: VerifiedAgain) -> None:
+    d.reason = i.reason or Reason.CONNECTED
+
+
+def trust_again(d: Draft, i: VerifiedAgain) -> None:
+    c = d.connector
+    c.reason = c.attempt_reason = None
+    c.sync_asks = c.transient_failures = c.reminders = 0
+    d.reason = Reason.CONNECTED
+
+
+def ask_for_a_sync(d: Draft, i: Verified | GrantShared | VerifiedAgain) -> None:
     _request_sync(d)
 
 
@@ -371,7 +387,8 @@ def _is_asked_to_sign_in(c: Connector, reason: Reason) -> bool:
     return c.reason.offers_login and reason.offers_login
 
 
-def _note_why(d: Draft, i: SyncFailed | RefreshRejected) -> None:
+def _note_why(d: Draft, i: SyncFailed | RefreshRejected | VerifiedAgain) -> None:
+    assert i.reason is not None
     d.connector.reason = d.reason = i.reason
     d.step = Step.FAILURE_SEEN
     if i.reason.offers_login:

@@ -15,6 +15,7 @@ from statemachine.inputs import (
     StartReauth,
     SyncFailed,
     Update,
+    VerifiedAgain,
     _AttemptInput,
     _Command,
     _DeadlineInput,
@@ -24,8 +25,8 @@ from statemachine.inputs import (
 from statemachine.inputs import RefreshRejected as _RefreshRejected
 
 Attempted = GrantReceived | _AttemptInput
-Failure = SyncFailed | _RefreshRejected
-OfACredential = _RefreshRejected | _ExpiryInput | GrantShared
+Failure = SyncFailed | _RefreshRejected | VerifiedAgain
+OfACredential = _RefreshRejected | _ExpiryInput | GrantShared | VerifiedAgain
 
 
 def brings_a_connection(c: Connector, i: Register, rules: Rules) -> bool:
@@ -85,6 +86,21 @@ def not_of_the_current_credential(c: Connector, i: OfACredential, rules: Rules) 
 def passes_by_itself(c: Connector, i: SyncFailed, rules: Rules) -> bool:
     """passes by itself (outage, rate limit, network)"""
     return not i.reason.needs_a_person
+
+
+def has_no_credential(c: Connector, i: object, rules: Rules) -> bool:
+    """nothing was ever saved"""
+    return c.generation == 0
+
+
+def found_right(c: Connector, i: VerifiedAgain, rules: Rules) -> bool:
+    """the provider says that it is right"""
+    return i.reason is None
+
+
+def could_not_be_asked(c: Connector, i: VerifiedAgain, rules: Rules) -> bool:
+    """the provider couldn't be asked"""
+    return i.reason is not None and not i.reason.needs_a_person
 
 
 def for_the_known_reason(c: Connector, i: Failure, rules: Rules) -> bool:

@@ -215,6 +215,24 @@ def _sharing() -> Iterator[Row]:
     yield moves(FAILED, said, SYNCING, do.swap, do.ask_for_a_sync)
 
 
+def _verified_again() -> Iterator[Row]:
+    told = Trigger.VERIFIED_AGAIN
+    yield refuses(ABSENT, told, Refused.UNKNOWN_CONNECTOR)
+    yield refuses(DELETED, told, Refused.CONNECTOR_DELETED)
+    yield refuses(DISCONNECTED, told, Refused.NO_CREDENTIAL)
+    yield refuses(AWAITING, told, Refused.ATTEMPT_OPEN)
+    yield refuses(VERIFYING, told, Refused.VERIFICATION_RUNNING)
+    yield refuses(SYNCING, told, Refused.SYNC_AWAITED)
+    yield refuses((HEALTHY, FAILED), told, Refused.NO_CREDENTIAL, when=if_.has_no_credential)
+    yield ignores((HEALTHY, FAILED), told, Ignored.STALE_GENERATION, when=if_.not_of_the_current_credential)
+    yield observes((HEALTHY, FAILED), told, do.note_finding, when=if_.could_not_be_asked)
+    yield observes(HEALTHY, told, do.note_finding, when=if_.found_right)
+    yield moves(HEALTHY, told, FAILED, do.note_failure, do.fail)
+    yield moves(FAILED, told, SYNCING, do.trust_again, do.ask_for_a_sync, when=if_.found_right)
+    yield observes(FAILED, told, do.note_finding, when=if_.for_the_known_reason)
+    yield stays(FAILED, told, do.note_failure, do.fail)
+
+
 def _reminders() -> Iterator[Row]:
     yield ignores(FAILED, Trigger.REMINDER_DUE, Ignored.DEADLINE_NOT_SET, when=if_.of_another_deadline)
     yield stays(FAILED, Trigger.REMINDER_DUE, do.remind)
@@ -261,6 +279,7 @@ TABLE: tuple[Row, ...] = (
     *_attempts(),
     *_verification(),
     *_sharing(),
+    *_verified_again(),
     *_reminders(),
     *_warnings(),
     *_backups(),

@@ -46,6 +46,7 @@ PAGES: tuple[tuple[str, Page], ...] = (
 )
 COMMANDS: tuple[tuple[str, Page], ...] = (
     (f"{_ONE}/link", commands.send_link),
+    (f"{_ONE}/verify", commands.verify_again),
     (f"{_ONE}/disconnect", commands.disconnect),
     (f"{_LETTER}/replay", letters.replay),
     (f"{_LETTER}/drop", letters.drop),

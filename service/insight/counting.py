@@ -147,6 +147,8 @@ def _follow_attempt(counts: Counts, one: Told) -> None:
     open_ = tried is not None and tried.ended_at is None
     if one.trigger is Trigger.START_REAUTH:
         if tried is not None and open_:
+            came_to = one.record.get("replaced_step")
+            tried.step = max(tried.step, PLACE[came_to]) if came_to else tried.step
             _end(counts, tried, one, REPLACED, None)
         counts.tries[one.connector] = opened = _opened(one, tried)
         counts.changed[opened.connector, opened.version] = opened

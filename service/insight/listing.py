@@ -1,5 +1,6 @@
 """Lists of connectors over all tenants: which are wanted, and the page of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from service.insight.entries import connector_of_record
 from service.insight.travel import check_reach
 from service.store import fleet as fleet_store
 from service.store import listing as store
-from service.store.listing import Chosen
+from service.store.listing import Chosen, Moved
 from service.store.pool import Connection, Pool
 from statemachine.connector import Connector
 
@@ -37,6 +38,16 @@ class Wanted:
     origin: Origin | None = None
     acts: WhoActs | None = None
     text: str | None = None
+    moved_from: Sequence[State] | None = None
+    moved_to: State | None = None
+
+    @property
+    def moved(self) -> Moved | None:
+        """Which transitions they made lately, where that is asked."""
+        if self.moved_from is None and self.moved_to is None:
+            return None
+        sources = [state.value for state in self.moved_from] if self.moved_from is not None else None
+        return Moved(sources, self.moved_to.value if self.moved_to else None)
 
     def chosen(self) -> Chosen:
         """The same, as the store is asked."""
@@ -56,6 +67,7 @@ class Wanted:
             reasons=[r.value for r in reasons] if narrow else None,
             failed_for=failed_for,
             text=self.text.lower() if self.text else None,
+            moved=self.moved,
         )
 
 
@@ -85,7 +97,10 @@ async def page_then(pool: Pool, wanted: Wanted, then: datetime, after: str, limi
     chosen = wanted.chosen()
     async with pool.acquire() as connection, fleet_store.snapshot(connection):
         await check_reach(connection, then)
-        ids = await store.next_ids(connection, wanted.tenant, after, LOOKED_AT)
+        if wanted.moved is not None:
+            ids = await store.next_moved_ids(connection, wanted.moved, wanted.tenant, then, after, LOOKED_AT)
+        else:
+            ids = await store.next_ids(connection, wanted.tenant, after, LOOKED_AT)
         records = await store.stood(connection, [pk for pk, _ in ids], then, chosen.states)
     told = [connector_of_record(orjson.loads(record)["connector"]) for record in records]
     found = sorted((one for one in told if _fits(one, chosen)), key=lambda one: one.id.encode())

@@ -34,6 +34,40 @@ OF_TENANT = f"""
 select * from connector where connector_id > $1 and state <> 'deleted' and tenant_id = $8 {_CHOSEN}
 """  # noqa: S608
 
+# Those that went from one of these states to that one within the day before an instant. Of all tenants by the log's
+# time (index transition_at), of one tenant by its connectors (indexes connector_tenant, transition_connector).
+_WENT = """
+t.at > coalesce($8, now()) - interval '1 day' and t.at <= coalesce($8, now())
+    and ($9::text[] is null or t.from_state = any($9::text[]::connector_state[]))
+    and ($10::text is null or t.to_state = $10::text::connector_state)
+"""
+MOVED = f"""
+select connector.* from (select distinct t.connector from transition t where {_WENT}) went
+join connector on connector.id = went.connector
+where connector_id > $1 and state <> 'deleted' {_CHOSEN}
+"""  # noqa: S608
+MOVED_OF_TENANT = f"""
+select * from connector where connector_id > $1 and state <> 'deleted' and tenant_id = $11
+    and exists (select from transition t where t.connector = connector.id and {_WENT}) {_CHOSEN}
+"""  # noqa: S608
+# The same, of whatever became of them since.
+_WENT_THEN = """
+t.at > $3::timestamptz - interval '1 day' and t.at <= $3
+    and ($4::text[] is null or t.from_state = any($4::text[]::connector_state[]))
+    and ($5::text is null or t.to_state = $5::text::connector_state)
+"""
+MOVED_IDS = f"""
+select c.id, c.connector_id from (select distinct t.connector from transition t where {_WENT_THEN}) went
+join connector c on c.id = went.connector
+where c.connector_id > $1 order by c.connector_id limit $2
+"""  # noqa: S608
+MOVED_IDS_OF_TENANT = f"""
+select c.id, c.connector_id from connector c
+where c.connector_id > $1 and c.tenant_id = $6
+    and exists (select from transition t where t.connector = c.id and {_WENT_THEN})
+order by c.connector_id limit $2
+"""  # noqa: S608
+
 # The next connectors, whatever became of them.
 IDS = "select id, connector_id from connector where connector_id > $1 order by connector_id limit $2"
 IDS_OF_TENANT = """
@@ -56,6 +90,14 @@ where c.connector_id = $1 and c.tenant_id = $2 and t.at <= $3 order by t.version
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """Which transitions connectors made within a day; `None`: whatever it is."""
+
+    sources: Sequence[str] | None
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """Which connectors are wanted; `None`: whatever it is."""
 
@@ -69,6 +111,8 @@ class Chosen:
     """In lower case."""
     but: ConnectorId | None = None
     """One that isn't wanted again."""
+    moved: Moved | None = None
+    """What they did within the last day."""
 
     @property
     def is_about_few(self) -> bool:
@@ -78,7 +122,7 @@ class Chosen:
     def may_look_at_many(self) -> bool:
         """Whether connectors are passed over that no index leaves out."""
         narrow = self.text is not None or self.provider is not None or self.states is not None
-        return narrow and self.tenant is None and not self.is_about_few
+        return narrow and self.tenant is None and self.moved is None and not self.is_about_few
 
 
 async def with_id(connection: Connection, id_: str) -> Connector | None:
@@ -98,7 +142,13 @@ async def connectors(
 ) -> tuple[list[Connector], bool]:
     """A page of connectors after an id (and up to one, of all tenants'), and whether there are more."""
     given = (after, chosen.states, chosen.provider, chosen.reasons, chosen.failed_for, chosen.text, limit + 1)
-    if chosen.tenant is not None:
+    if chosen.moved is not None:
+        went = (None, chosen.moved.sources, chosen.moved.to)
+        if chosen.tenant is not None:
+            rows = await connection.fetch(MOVED_OF_TENANT, *given, *went, chosen.tenant)
+        else:
+            rows = await connection.fetch(MOVED, *given, *went)
+    elif chosen.tenant is not None:
         rows = await connection.fetch(OF_TENANT, *given, chosen.tenant)
     elif chosen.is_about_few:
         rows = await connection.fetch(NOT_HEALTHY, *given)
@@ -115,6 +165,18 @@ async def next_ids(
         rows = await connection.fetch(IDS, after, limit)
     else:
         rows = await connection.fetch(IDS_OF_TENANT, after, limit, tenant)
+    return [(row["id"], ConnectorId(row["connector_id"])) for row in rows]
+
+
+async def next_moved_ids(
+    connection: Connection, moved: Moved, tenant: TenantId | None, then: datetime, after: str, limit: int
+) -> list[tuple[int, ConnectorId]]:
+    """As `next_ids`, of those that made such a transition within the day before `then`."""
+    given = (after, limit, then, moved.sources, moved.to)
+    if tenant is None:
+        rows = await connection.fetch(MOVED_IDS, *given)
+    else:
+        rows = await connection.fetch(MOVED_IDS_OF_TENANT, *given, tenant)
     return [(row["id"], ConnectorId(row["connector_id"])) for row in rows]
 
 

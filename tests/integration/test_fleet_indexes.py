@@ -47,6 +47,13 @@ async def test_no_answer_reads_all_of_a_large_log(pool: Pool) -> None:
         (errors.ERRORS_OF_ALL, (*MONTH.cut(), MONTH.since, MONTH.until, None, None), ["_at_idx"]),
         (fleet.STATES_OF_TENANT_THEN, ("t7", then), ["connector_tenant", "_connector_version_idx"]),
         (fleet.ARROWS_OF_TENANT, ("t7", MONTH.since, MONTH.until), ["connector_tenant"]),
+        (listing.MOVED, ("", None, None, None, None, None, 101, None, ["healthy"], "failed"), ["_at_idx"]),
+        (
+            listing.MOVED_OF_TENANT,
+            ("", None, None, None, None, None, 101, None, ["healthy"], "failed", "t7"),
+            ["connector_tenant", "_connector_version_idx"],
+        ),
+        (listing.MOVED_IDS, ("", 1000, then, ["healthy"], "failed"), ["_at_idx"]),
         (listing.STOOD, ([1, 2, 3], then, None), ["_connector_version_idx"]),
         (listing.ONE_STOOD, ("c0000007", "t7", then), ["_connector_version_idx"]),
         (tally.CHUNK, (0, 100, 5000, 500), ["_pkey"]),

@@ -37,6 +37,10 @@ WANTED = [
     Wanted(None, state=State.FAILED, acts=WhoActs.OPERATOR),
     Wanted(None, provider="xero"),  # type: ignore[arg-type]
     Wanted(None, text="OOKS 1"),
+    Wanted(None, moved_from=[State.HEALTHY], moved_to=State.FAILED),
+    Wanted(None, moved_from=[State.AWAITING_AUTH, State.VERIFYING]),
+    Wanted(TenantId("cars"), moved_to=State.SYNCING),
+    Wanted(None, state=State.HEALTHY, moved_from=[State.SYNCING], moved_to=State.HEALTHY),
 ]
 
 
@@ -53,6 +57,15 @@ def fits(wanted: Wanted, c: dict[str, Any]) -> bool:
         and (wanted.acts is None or who_acts(state, reason if state is State.FAILED else None) is wanted.acts)
         and (wanted.text is None or wanted.text.lower() in f"{c['connector_id']} {c['name']}".lower())
     )
+
+
+def went(wanted: Wanted, told: list[dict[str, Any]]) -> set[str]:
+    """Which connectors took the arrow, in a log of less than a day."""
+    return {
+        r["connector_id"]
+        for r in told
+        if (wanted.moved_from is None or r["from"] in wanted.moved_from) and wanted.moved_to in (None, r["to"])
+    }
 
 
 def newest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,7 +103,8 @@ async def test_every_filter_finds_what_is_so_and_what_was_so(database: str, monk
         before = [r for r in records if datetime.fromisoformat(r["at"]) <= then]
         for wanted in WANTED:
             for moment, told in ((None, records), (then, before)):
-                expected = [c["connector_id"] for c in newest(told) if fits(wanted, c)]
+                moved = went(wanted, told)
+                expected = [c["connector_id"] for c in newest(told) if fits(wanted, c) and c["connector_id"] in moved]
                 assert [c.id for c in await walked(pool, wanted, moment)] == expected, (wanted, moment)
 
 

@@ -78,6 +78,19 @@ async def test_p30_it_counts_the_same_however_often_and_by_however_many(database
         assert await pool.fetch("select * from tally_hour order by 1, 2, 3, 4, 5, 6") == before
 
 
+async def test_p30_a_replaced_attempt_counts_where_its_person_was(database: str) -> None:
+    async with engine_on(database) as (engine, pool):
+        await Herd(engine, pool, random.Random(9)).live(500)
+        told = await funnel_of(pool)
+        rows = await pool.fetch(
+            "select t.step as counted, a.step as came_to from tally_attempt t join attempt a using (attempt_id)"
+            " where t.ending = 'replaced' and a.reason = 'cancelled'"
+        )
+        assert {row["came_to"] for row in rows} >= {Step.LINK_OFFERED, Step.PROVIDER_PAGE}
+        assert all(list(Step)[row["counted"]] == row["came_to"] for row in rows)
+        assert {step.step: step.replaced for step in told.steps}[Step.PROVIDER_PAGE] > 0
+
+
 async def test_what_is_not_counted_yet_is_said(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.insight.counting.CHUNK", 10)
     async with engine_on(database) as (engine, pool):

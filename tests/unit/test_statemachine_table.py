@@ -161,6 +161,8 @@ def every_connector() -> Iterator[Connector]:
     yield replace(plain, state=State.HEALTHY, **unexplained)
     yield replace(plain, state=State.FAILED, reason=Reason.TOKEN_REFUSED, **unexplained)
     yield replace(plain, state=State.DISCONNECTED, **unexplained)
+    yield replace(plain, state=State.HEALTHY, generation=0)
+    yield replace(plain, state=State.FAILED, reason=Reason.NEVER_CONNECTED, generation=0)
     for reason in (Reason.TOKEN_REFUSED, Reason.ACCOUNT_INACTIVE):
         yield replace(plain, state=State.FAILED, reason=reason, deadline=NOW)
     for state, (fallback, reason), unavailable in product(
@@ -214,6 +216,10 @@ def every_input() -> Iterator[Any]:
         yield inputs.ProviderUnavailable(**of, attempt=attempt, reason=Reason.PROVIDER_UNAVAILABLE)
     for generation, account in product((1, 2), (Account("a", "A"), Account("b", "B"))):
         yield inputs.GrantShared(**of, attempt=OTHER_ATTEMPT, generation=generation, account=account)
+    for generation, found in product(
+        (0, 1, 2), (None, Reason.TOKEN_REFUSED, Reason.GRANT_REVOKED, Reason.PROVIDER_UNAVAILABLE)
+    ):
+        yield inputs.VerifiedAgain(**of, generation=generation, reason=found)
     for kind, due in product(
         (inputs.AuthExpired, inputs.VerifyExpired, inputs.SyncExpired, inputs.ReminderDue),
         (NOW, NOW - timedelta(seconds=1)),
