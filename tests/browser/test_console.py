@@ -192,6 +192,59 @@ async def test_the_list_narrows_as_one_types_and_goes_back_in_time(console: Cons
     assert complaints == []
 
 
+async def test_an_arrow_leads_to_who_took_it_and_a_credential_is_verified_again(
+    console: Console, browser: Browser
+) -> None:
+    page = await browser.new_page(viewport={"width": 1440, "height": 1000})
+    complaints = await opened(console, page)
+    arrow = page.locator("[data-arrow=healthy-failed]")
+    await arrow.focus()
+    await arrow.press("Enter")
+    await expect(page.locator("header.top .lead")).to_contain_text("Healthy → Failed")
+    took = await console.pool.fetch(
+        "select distinct c.connector_id from transition t join connector c on c.id = t.connector"
+        " where t.from_state = 'healthy' and t.to_state = 'failed' and c.state <> 'deleted'"
+    )
+    ids = await page.locator("#found tbody td:first-child small").all_text_contents()
+    assert ids == sorted(row["connector_id"] for row in took)
+    await page.get_by_label("State").select_option("failed")
+    await expect(page).to_have_url(re.compile("state=failed.*moved_from=healthy.*moved_to=failed"))
+
+    row = await console.pool.fetchrow(
+        "select tenant_id, connector_id from connector where state = 'failed' and generation > 0 limit 1"
+    )
+    assert row is not None
+    await page.goto(f"{console.origin}/console/connectors/{row['tenant_id']}/{row['connector_id']}")
+    await page.get_by_role("button", name="Verify again").click()
+    await expect(page.locator("h1")).to_contain_text("The saved sign-in is still refused")  # nothing real was sealed
+    await page.get_by_role("link", name="Back to").click()
+    await expect(page.locator(".timeline > li").first).to_contain_text(
+        "verified again by an operator (Kim from support)"
+    )
+    assert complaints == []
+
+
+async def test_p25_a_bundle_is_a_file_and_a_letter_is_replayed(console: Console, browser: Browser) -> None:
+    page = await browser.new_page(viewport={"width": 1440, "height": 1000})
+    complaints = await opened(console, page)
+    address = await a_failed_one(console)
+    await page.goto(console.origin + address)
+    async with page.expect_download() as begun:
+        await page.get_by_role("link", name="Support bundle").click()
+    download = await begun.value
+    id_ = address.rpartition("/")[2]
+    assert download.suggested_filename == f"regrant-{id_}.json"
+    assert json.loads(Path(await download.path()).read_text())["connector"]["connector_id"] == id_
+
+    await page.goto(f"{console.origin}{PAGES['dead-letter']}")
+    await page.get_by_role("button", name="Replay it").click()
+    await expect(page.get_by_role("main")).to_contain_text("by Kim from support")
+    await expect(page.get_by_role("button", name="Replay it")).to_have_count(0)
+    fates = await console.pool.fetch("select fate, decided_by from dead_letter_fate")
+    assert [tuple(row) for row in fates] == [("replay", "Kim from support")]
+    assert complaints == []
+
+
 async def test_everything_works_with_script_off(console: Console, browser: Browser) -> None:
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
