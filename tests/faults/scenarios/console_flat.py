@@ -52,7 +52,7 @@ PAGES = (
     "/console/connectors",
     "/console/connectors?state=failed",
     "/console/connectors?q=customer+19",
-    "/console/connectors/t7/c0000007",
+    "/console/connectors/t7/c0010007",
     "/console/funnel",
     "/console/times",
     "/console/errors",
