@@ -1,6 +1,5 @@
 """Attempts as the tally holds them: how far they came, how long they took."""
 
-
 import asyncpg
 
 from schemas.ids import ProviderId, TenantId
