@@ -107,7 +107,8 @@ update shard s set next_seq = coalesce((select max(seq) + 1 from transition t wh
 NOTES = """
 insert into note (at, connector, outcome, trigger, reason, actor, evidence)
 select now() - interval '28 days' + interval '28 days' * (n::float8 / 50000), 1 + n % $1, 'observation', 'sync_failed',
-    'rate_limited', '{}', '{"at": "api", "status": 429, "code": null, "request_id": "1-2"}'
+    'rate_limited', '{"kind": "sync_engine", "id": "/drivewell/sync"}',
+    '{"at": "api", "status": 429, "code": null, "request_id": "1-2"}'
 from generate_series(0, 49999) n
 """
 

@@ -272,11 +272,13 @@ class Counter:
             known = await tally.reasons_before(connection, firsts.items())
             counts = Counts(tries=await tally.newest_tries(connection, firsts))
             count(counts, rows, {pk: reason for (pk, _), reason in known.items()})
-            await tally.add(connection, counts.hours, counts.errors, list(counts.changed.values()))
-            seq = rows[-1].seq if len(rows) == CHUNK else now.logged  # dead letters have numbers, too
-            summed &= not counts.unsure
+            summed, attempts = summed and not counts.unsure, list(counts.changed.values())
             if summed:
-                await sums.add(connection, counts.hours, counts.errors, counts.connected)
+                await sums.take_back(connection, attempts)
+            await tally.add(connection, counts.hours, counts.errors, attempts)
+            seq = rows[-1].seq if len(rows) == CHUNK else now.logged  # dead letters have numbers, too
+            if summed:
+                await sums.add(connection, counts.hours, counts.errors, attempts, counts.connected)
             await tally.move(connection, now.shard, seq, summed)
         measure(counts.changed.values())
         return len(rows), Position(now.shard, now.logged, seq)

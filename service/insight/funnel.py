@@ -91,7 +91,7 @@ async def funnel(
     """The attempts of a tenant's connectors, or (`None`) of all, that were opened in that time."""
     counted = await counter.count_up()
     async with pool.acquire() as connection, fleet_store.snapshot(connection):
-        rows = await store.reached(connection, since, until, provider, tenant)
+        rows = await store.reached(connection, Stretch(since, until), provider, tenant)
         failures = await fleet_store.failures(connection, tenant, Stretch(since, until))
     seen = {name: number for name, number in failures.items() if provider in (None, name)}
     return shaped(rows, seen, since, until, counted)

@@ -1,7 +1,5 @@
 """Attempts as the tally holds them: how far they came, how long they took."""
 
-from datetime import datetime
-
 import asyncpg
 
 from schemas.ids import ProviderId, TenantId
@@ -9,12 +7,25 @@ from service.store import sums
 from service.store.fleet import DAY, Stretch
 from service.store.pool import Connection
 
-# How far the attempts that were opened in a time came. Index tally_attempt_opened; of a tenant tally_attempt_tenant.
-REACHED = """
-select provider, step, ending, reason, count(*) as number, count(*) filter (where try = 1) as firsts
-from tally_attempt where opened_at >= $1 and opened_at < $2 and ($3::text is null or provider = $3)
-group by provider, step, ending, reason
+# How far the attempts that were opened in a time came: whole days from the sums, their edges (or, where the sums aren't
+# made, all of it) from the attempts, by index tally_attempt_opened; of a tenant tally_attempt_tenant.
+_REACHED = """
+select provider, step, nullif(ending, '') as ending, nullif(reason, '') as reason, sum(number)::bigint as number,
+    sum(firsts)::bigint as firsts
+from (
+    {whole_days}
+    select provider, step, coalesce(ending, '') as ending, coalesce(reason, '') as reason, count(*) as number,
+        count(*) filter (where try = 1) as firsts
+    from tally_attempt where opened_at >= $1 and opened_at < $2 or opened_at >= $3 and opened_at < $4
+    group by 1, 2, 3, 4
+) part
+where ($5::text is null or provider = $5) group by 1, 2, 3, 4 having sum(number) <> 0
 """
+REACHED = _REACHED.format(
+    whole_days="select provider, step, ending, reason, number, firsts from tally_reached"
+    " where day >= $6 and day < $7 union all"
+)
+REACHED_OF_ATTEMPTS = _REACHED.format(whole_days="")
 REACHED_OF_TENANT = """
 select provider, step, ending, reason, count(*) as number, count(*) filter (where try = 1) as firsts
 from tally_attempt where opened_at >= $1 and opened_at < $2 and ($3::text is null or provider = $3) and tenant_id = $4
@@ -59,12 +70,16 @@ TIMES_OF_TENANT = _TIMES.format(whole_days="", of_tenant="and a.tenant_id = $6")
 
 
 async def reached(
-    connection: Connection, since: datetime, until: datetime, provider: ProviderId | None, tenant: TenantId | None
+    connection: Connection, within: Stretch, provider: ProviderId | None, tenant: TenantId | None
 ) -> list[asyncpg.Record]:
     """How many attempts came as far as each step, and how they ended there."""
-    if tenant is None:
-        return await connection.fetch(REACHED, since, until, provider)
-    return await connection.fetch(REACHED_OF_TENANT, since, until, provider, tenant)
+    since, until = within.since, within.until
+    if tenant is not None:
+        return await connection.fetch(REACHED_OF_TENANT, since, until, provider, tenant)
+    if not await sums.are_made(connection):
+        return await connection.fetch(REACHED_OF_ATTEMPTS, since, until, until, until, provider)
+    begin, end, *edges = within.cut(DAY)
+    return await connection.fetch(REACHED, *edges, provider, begin, end)
 
 
 async def times(

@@ -1,4 +1,4 @@
-"""Sums of the tally, kept as it is counted: how connectors stand, how long attempts took, errors of all tenants.
+"""Sums of the tally, kept as it is counted: how connectors stand, how far attempts came, how long, everybody's errors.
 
 An answer about the whole fleet reads a few rows of these, however many connectors, attempts and tenants there are.
 Whoever counts adds to them in the same transaction. Where somebody counted who doesn't know them (a former version), or
@@ -74,6 +74,22 @@ ADD_TOOK = f"""
 {_TOOK_ADDED}
 """
 
+# How far attempts came: taken back (`$3` = -1) before something more is told of them, and added again afterwards.
+_REACHED = """
+insert into tally_reached as r (day, provider, step, ending, reason, number, firsts)
+select date_trunc('day', a.opened_at, 'UTC'), a.provider, a.step, coalesce(a.ending, ''), coalesce(a.reason, ''),
+    {sign} * count(*), {sign} * count(*) filter (where a.try = 1)
+from tally_attempt a {told} group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5
+on conflict (day, provider, step, ending, reason)
+do update set number = r.number + excluded.number, firsts = r.firsts + excluded.firsts
+"""
+# By the primary key.
+ADD_REACHED = _REACHED.format(
+    sign="$3::int",
+    told="join unnest($1::bigint[], $2::bigint[]) as told (connector, version)"
+    " on a.connector = told.connector and a.version = told.version",
+)
+
 # What is logged and isn't counted yet, by the state and reason before and after (transition's primary key). One by one,
 # since they are few: what isn't counted yet can't be estimated.
 PENDING = """
@@ -109,7 +125,12 @@ group by 1, 2, 3 having sum(number) <> 0
 
 # From nothing, under the tally's lock. Connectors as they stand, with what isn't counted yet taken back: one statement,
 # so that both are of one moment.
-_EMPTIED = "delete from tally_standing", "delete from tally_took", "delete from tally_error_of_all"
+_EMPTIED = (
+    "delete from tally_standing",
+    "delete from tally_reached",
+    "delete from tally_took",
+    "delete from tally_error_of_all",
+)
 MAKE_STANDING = f"""
 insert into tally_standing (provider, state, reason, number)
 select provider, state, coalesce(reason, ''), sum(number) from (
@@ -124,6 +145,7 @@ select provider, state, coalesce(reason, ''), sum(number) from (
 where state <> 'absent' group by 1, 2, 3
 """  # noqa: S608
 MAKE_TOOK = f"{_TOOK} where a.ending = 'connected' {_TOOK_ADDED}"
+MAKE_REACHED = _REACHED.format(sign="1", told="")
 MAKE_ERRORS = """
 insert into tally_error_of_all
 select hour, provider, place, status, code, reason, sum(times), min(first_at), max(last_at), max(request_id)
@@ -143,20 +165,33 @@ async def are_made(connection: Connection) -> bool:
     return bool(await connection.fetchval(MADE))
 
 
+async def take_back(connection: Connection, attempts: Sequence[Tried]) -> None:
+    """Takes back how far these attempts had come, before the tally is told more of them."""
+    if attempts:
+        await connection.execute(ADD_REACHED, *_keys(attempts), -1)
+
+
 async def add(
     connection: Connection,
     hours: Mapping[HourKey, tuple[int, int]],
     errors: Mapping[ErrorKey, Seen],
+    attempts: Sequence[Tried],
     ended: Sequence[Tried],
 ) -> None:
-    """Adds what a chunk told, once the tally has it. `ended`: with data flowing."""
+    """Adds what a chunk told, once the tally has it. `ended`: those of the attempts that did, with data flowing."""
     if standing := moved(hours):
         await connection.execute(ADD_STANDING, *zip(*((*key, n) for key, n in standing.items()), strict=True))
     if of_all := of_all_tenants(errors):
         rows = ((*key, seen.times, seen.first, seen.last, seen.request_id) for key, seen in of_all.items())
         await connection.execute(ADD_ERRORS, *zip(*rows, strict=True))
+    if attempts:
+        await connection.execute(ADD_REACHED, *_keys(attempts), 1)
     if ended:
-        await connection.execute(ADD_TOOK, [one.connector for one in ended], [one.version for one in ended])
+        await connection.execute(ADD_TOOK, *_keys(ended))
+
+
+def _keys(attempts: Sequence[Tried]) -> tuple[list[int], list[int]]:
+    return [one.connector for one in attempts], [one.version for one in attempts]
 
 
 def moved(hours: Mapping[HourKey, tuple[int, int]]) -> dict[StandingKey, int]:
@@ -184,5 +219,5 @@ def of_all_tenants(errors: Mapping[ErrorKey, Seen]) -> dict[tuple[object, ...], 
 async def make(connection: Connection) -> None:
     """Makes them from nothing. To be called inside the transaction that holds the tally's lock."""
     await connection.execute(MAY_TAKE)
-    for statement in (*_EMPTIED, MAKE_STANDING, MAKE_TOOK, MAKE_ERRORS, *_POSITIONS):
+    for statement in (*_EMPTIED, MAKE_STANDING, MAKE_REACHED, MAKE_TOOK, MAKE_ERRORS, *_POSITIONS):
         await connection.execute(statement, timeout=MAKING_S)

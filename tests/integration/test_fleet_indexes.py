@@ -25,7 +25,9 @@ async def pool(database: str) -> AsyncIterator[Pool]:
         counter = Counter(pool)
         while not (await counter.count_up() and await counter.count_notes()):
             pass
-        await pool.execute("vacuum analyze tally_hour, tally_attempt, tally_error, tally, tally_took, tally_standing")
+        await pool.execute(
+            "vacuum analyze tally_hour, tally_attempt, tally_error, tally, tally_took, tally_reached, tally_standing"
+        )
         yield pool
 
 
@@ -60,7 +62,8 @@ async def test_no_answer_reads_all_of_a_large_log(pool: Pool) -> None:
         (tally.REASONS, ([1, 2], [2, 3]), ["_connector_version_idx"]),
         (tally.NEWEST, ([1, 2],), ["tally_attempt_pkey"]),
         (funnel.REACHED_OF_TENANT, (MONTH.since, MONTH.until, None, "t7"), ["tally_attempt_tenant"]),
-        (funnel.REACHED, (NOW - timedelta(hours=1), NOW, None), ["tally_attempt_opened"]),
+        (funnel.REACHED, (*MONTH.cut(DAY)[2:], None, *MONTH.cut(DAY)[:2]), ["tally_attempt_opened", "tally_reached"]),
+        (sums.ADD_REACHED, ([1, 2], [3, 4], -1), ["tally_attempt_pkey"]),
         (funnel.TIMES, (*MONTH.cut(DAY)[2:], None, *MONTH.cut(DAY)[:2]), ["tally_attempt_connected", "tally_took"]),
         (funnel.TIMES_OF_TENANT, (*MONTH.cut()[2:], None, "t7"), ["tally_attempt_tenant"]),
         (sums.STANDING, (), ["tally_standing", "transition_", "_pkey"]),

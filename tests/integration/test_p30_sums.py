@@ -14,6 +14,7 @@ from tests.fleets import Herd, engine_on
 
 STANDING = "select provider, state, reason, number from tally_standing where number <> 0 and state <> 'deleted'"
 TOOK = "select * from tally_took order by 1, 2, 3, 4"
+REACHED = "select * from tally_reached where number <> 0 order by 1, 2, 3, 4, 5"
 OF_ALL = "select hour, provider, place, status, code, reason, times, first_at, last_at from tally_error_of_all"
 ERRORS = """
 select hour, provider, place, status, code, reason, sum(times)::bigint, min(first_at), max(last_at) from tally_error
@@ -42,14 +43,15 @@ async def are_right(pool: Pool) -> None:
         assert await sums.are_made(connection)
     assert await told_by(pool, STANDING) == await connectors(pool)
     assert await told_by(pool, OF_ALL) == await told_by(pool, ERRORS)
-    kept = await pool.fetch(TOOK)
+    kept, reached = await pool.fetch(TOOK), await pool.fetch(REACHED)
     assert sum(row["times"] for row in kept) == 5 * await pool.fetchval(
         "select count(*) from tally_attempt where ending = 'connected'"
     )
     async with pool.acquire() as connection, connection.transaction():
         await tally.lock(connection)
         await sums.make(connection)
-    assert await pool.fetch(TOOK) == kept
+    assert (await pool.fetch(TOOK), await pool.fetch(REACHED)) == (kept, reached)
+    assert sum(row["number"] for row in reached) == await pool.fetchval("select count(*) from tally_attempt")
 
 
 async def test_p30_the_sums_are_kept_as_the_log_is_counted_by_however_many(database: str) -> None:

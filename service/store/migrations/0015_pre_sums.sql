@@ -14,6 +14,18 @@ create table tally_standing (
     primary key (provider, state, reason)
 );
 
+-- How far attempts came, by the day (UTC) on which they were opened.
+create table tally_reached (
+    day       timestamptz not null,
+    provider  text        not null,
+    step      smallint    not null,
+    ending    text        not null,  -- '' while under way, as the reason's where there is none
+    reason    text        not null,
+    number    bigint      not null,
+    firsts    bigint      not null,
+    primary key (day, provider, step, ending, reason)
+);
+
 -- How long attempts took that ended with data flowing, by the day (UTC) of their end: a histogram of each part.
 create table tally_took (
     day       timestamptz not null,
