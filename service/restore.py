@@ -21,7 +21,8 @@ from service.engine.submission import Actor, Submission
 from service.kafka.shown import Shown, shown_since
 from service.settings import Settings
 from service.store import restored as stored
-from statemachine.inputs import Delete, Disconnect, Input, Register, Restored
+from statemachine.connector import Account
+from statemachine.inputs import Delete, Disconnect, Input, Restored
 
 MARGIN = timedelta(hours=1)
 """How far the brokers' clocks may be off the database's, and a relay behind."""
@@ -45,14 +46,21 @@ class Behind:
     def inputs(self) -> Sequence[Input]:
         """What brings it behind what was shown, and does again what was meant to last."""
         then = self.shown.snapshot or {}
-        generation = Generation(then.get("generation", 0))
-        inputs: list[Input] = [Restored(connector=self.id, version=self.shown.version, generation=generation)]
-        if not self.is_there:
-            tenant, provider = TenantId(then["tenant_id"]), ProviderId(then["provider"])
-            inputs.insert(0, Register(connector=self.id, tenant=tenant, provider=provider, name=then["name"]))
+        account = then.get("account")
+        inputs: list[Input] = [
+            Restored(
+                connector=self.id,
+                tenant=TenantId(then.get("tenant_id", "")),
+                provider=ProviderId(then.get("provider", "")),
+                name=then.get("name", ""),
+                account=Account(account["id"], account["name"]) if account else None,
+                version=self.shown.version,
+                generation=Generation(then.get("generation", 0)),
+            )
+        ]
         if self.shown.deleted:
             inputs.append(Delete(connector=self.id))
-        elif then["state"] == State.DISCONNECTED:
+        elif self._is_off():
             inputs.append(Disconnect(connector=self.id))
         return inputs
 

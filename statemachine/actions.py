@@ -70,12 +70,16 @@ class Draft:
 # The host's words.
 
 
-def take_facts(d: Draft, i: Register) -> None:
+def take_facts(d: Draft, i: Register | Restored) -> None:
     c = d.connector
     c.tenant, c.provider, c.name = i.tenant, i.provider, i.name
 
 
-def never_connected(d: Draft, i: Register) -> None:
+def pin_again(d: Draft, i: Restored) -> None:
+    d.connector.account = i.account
+
+
+def never_connected(d: Draft, i: Register | Restored) -> None:
     d.connector.reason = d.reason = Reason.NEVER_CONNECTED
 
 

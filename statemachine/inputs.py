@@ -229,6 +229,10 @@ class Restored(_Input):
     """After a restore from a backup: what the topics show of the time that the database has lost."""
 
     trigger: ClassVar = Trigger.RESTORED
+    tenant: TenantId
+    provider: ProviderId
+    name: str
+    account: Account | None = None
     version: int
     """The newest that was shown."""
     generation: Generation

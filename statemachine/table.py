@@ -254,7 +254,9 @@ def _warnings() -> Iterator[Row]:
 
 def _backups() -> Iterator[Row]:
     said, newer = Trigger.RESTORED, if_.shows_a_newer_credential
-    yield refuses(ABSENT, said, Refused.UNKNOWN_CONNECTOR)
+    anew = (do.take_facts, do.pin_again, do.go_on_from)
+    yield moves(ABSENT, said, FAILED, *anew, do.lose_the_credential, when=newer)
+    yield moves(ABSENT, said, FAILED, *anew, do.never_connected)
     yield ignores(DELETED, said, Ignored.ALREADY_SO)
     yield ignores(EXISTING, said, Ignored.ALREADY_SO, when=if_.shows_nothing_newer)
     nothing_to_lose = (newer, if_.fallback_is_disconnected)

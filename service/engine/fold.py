@@ -47,7 +47,7 @@ from statemachine.effects import (
     SwapCredential,
     Verify,
 )
-from statemachine.inputs import Register, StartReauth, SyncFailed
+from statemachine.inputs import Register, Restored, StartReauth, SyncFailed
 
 
 class Record(Protocol):
@@ -167,7 +167,9 @@ def _precondition(submission: Submission, connector: Connector, providers: Provi
         return Refused.ID_TAKEN if isinstance(submission.input, Register) else Refused.UNKNOWN_CONNECTOR
     if registered and submission.if_version is not None and submission.if_version != connector.version:
         return Refused.VERSION_MISMATCH
-    if isinstance(submission.input, Register) and not providers.knows(submission.input.provider):
+    said = submission.input
+    new = said if isinstance(said, Register) or (isinstance(said, Restored) and not registered) else None
+    if new is not None and not providers.knows(new.provider):
         return Refused.UNKNOWN_PROVIDER
     return None
 

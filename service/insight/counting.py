@@ -206,6 +206,13 @@ def _is_same_trouble(before: Tried, failed_at: datetime | None, generation: int)
     return before.generation == generation and before.ending != CONNECTED
 
 
+class UnknownWord(Exception):
+    """The log holds what a newer version wrote, which runs beside this one, and counts it."""
+
+
+_WAITS: tuple[type[BaseException], ...] = (*TRANSIENT, UnknownWord)
+
+
 class Counter:
     """Counts a database's log: in the background, and before an answer."""
 
@@ -220,7 +227,7 @@ class Counter:
             try:
                 there_is_more = not await self.count_up(CHUNK)
                 there_is_more |= not await self.count_notes(1)
-            except TRANSIENT as error:
+            except _WAITS as error:
                 log.warning("counting_waits", error=type(error).__name__)
             await asyncio.sleep((time.monotonic() - began) * SHARE if there_is_more else PAUSE_S)
 
@@ -265,7 +272,10 @@ class Counter:
             await tally.lock(connection)
             summed = await sums.are_made(connection)
             (now,) = [p for p in await tally.positions(connection) if p.shard == wanted.shard]
-            rows = [told(row) for row in await tally.chunk(connection, now, CHUNK)]
+            try:
+                rows = [told(row) for row in await tally.chunk(connection, now, CHUNK)]
+            except ValueError:  # of an enumeration
+                raise UnknownWord from None
             firsts: dict[int, int] = {}
             for row in rows:
                 firsts.setdefault(row.connector, row.version)

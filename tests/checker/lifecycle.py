@@ -35,7 +35,7 @@ LEGAL: frozenset[Triple] = frozenset(
     | _same(EXISTING, "update")
     | _same(EXISTING, "help_asked")
     | _same(EXISTING, "restored")
-    | _each(CONNECTED, "restored", FAILED)
+    | _each((ABSENT, *CONNECTED), "restored", FAILED)
     | _each(ATTEMPTING, "restored", DISCONNECTED)
     | _each(CONNECTED, "disconnect", DISCONNECTED)
     | _each(EXISTING, "delete", DELETED)

@@ -960,7 +960,15 @@ ANYTHING = st.one_of(
         due=TIMES,
     ),
     some(inputs.ExpiryMoved, generation=st.integers(0, 4), plan=st.integers(1, 3)),
-    some(inputs.Restored, version=st.integers(1, 20), generation=st.integers(0, 4)),
+    some(
+        inputs.Restored,
+        tenant=st.just("acme"),
+        provider=st.just("quickbooks-online"),
+        name=st.just("Books"),
+        account=st.just(ACME),
+        version=st.integers(1, 20),
+        generation=st.integers(0, 4),
+    ),
     st.just(inputs.Disconnect(connector="c")),
     st.sampled_from([inputs.AuthExpired, inputs.VerifyExpired, inputs.SyncExpired, inputs.ReminderDue]),
 )

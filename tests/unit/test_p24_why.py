@@ -331,6 +331,16 @@ def _inputs(life: Life) -> st.SearchStrategy[Any]:
         ),
         st.just(inputs.ExpiryNear(**end, expires_at=ends, estimated=True, due=life.now)),
         st.just(inputs.ExpiryMoved(**end)),
+        st.integers(0, 1).map(
+            lambda newer: inputs.Restored(
+                **at,
+                tenant=c.tenant,
+                provider=c.provider,
+                name=c.name,
+                version=c.version + 3,
+                generation=c.generation + newer,  # type: ignore[arg-type]
+            )
+        ),
         st.just(inputs.Disconnect(**at)),
         st.just(inputs.Delete(**at)),
     )

@@ -233,8 +233,9 @@ def every_input() -> Iterator[Any]:
         which = {**of, "generation": generation, "plan": plan}
         yield inputs.ExpiryNear(**which, expires_at=NOW + timedelta(days=7), estimated=False, due=due)
         yield inputs.ExpiryMoved(**which)
-    for version, generation in product((1, 9), (1, 9)):
-        yield inputs.Restored(**of, version=version, generation=generation)
+    for version, generation in product((1, 9), (0, 1, 9)):
+        facts = {**of, "tenant": "t", "provider": "p", "name": "n"}
+        yield inputs.Restored(**facts, version=version, generation=generation)
     yield inputs.Disconnect(**of)
     yield inputs.Delete(**of)
 
