@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 # The first interpreter that is there, works (a shim may lead nowhere), and is new enough.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test soak mutants bench lint pins screens clean
+.PHONY: help demo test kube image soak mutants bench lint pins screens clean
 
 help: ## Say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +27,15 @@ test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes
 		tests/unit tests/contract tests/simulation tests/model tests/integration tests/providers tests/foreign \
 		tests/hostile tests/fuzz tests/alerts tests/browser
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) tests/faults
+
+kube: $(VENV)/test.stamp ## Let a real Kubernetes API server and Helm judge the chart; built once, by Go, in some minutes
+	@$(BIN)/python -m tests.kubernetes.build
+	$(BIN)/python -m pytest --durations=5 $(PYTEST_ARGS) tests/kubernetes
+
+# BASE=python:3.11-slim@sha256:… pins what it stands on.
+image: ## Build the image regrant:VERSION, and see that it starts with a read-only root; needs Docker
+	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --tag regrant:$(VERSION) .
+	docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --network none regrant:$(VERSION) --help >/dev/null
 
 soak: $(VENV)/test.stamp ## Run the faults at length; ARGS="--minutes 30 --only r05 --seed 1"
 	@$(BIN)/python -m tests.soak $(ARGS)

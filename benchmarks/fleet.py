@@ -67,8 +67,8 @@ class Fleets:
             await migrate(connection, shards=shards)
             since = datetime.now(UTC) - timedelta(days=1)
             rows = (_row(number, shard, since) for number, shard in enumerate(shard_of))
-            await connection.copy_records_to_table("connector", records=rows, columns=_COLUMNS, timeout=300)
-            await connection.execute("vacuum (analyze) connector", timeout=300)
+            await connection.copy_records_to_table("connector", records=rows, columns=_COLUMNS, timeout=1800)
+            await connection.execute("vacuum (analyze) connector", timeout=1800)
         finally:
             await connection.close()
         return Fleet(database, connectors, shards, shard_of)

@@ -74,7 +74,7 @@ async def at_load(fleets: Fleets, rate: float, share: float, span: Span, flush_m
         watcher = await _watcher(here)
         try:
             before = _busy(here, worker.pid, watcher.pid)
-            first, last, sent = await _pace(here, rate, span.discard_s, span.seconds)
+            first, last, sent = await pace(here, rate, span.discard_s, span.seconds)
             cores = _cores(before, _busy(here, worker.pid, watcher.pid))
             async with asyncio.timeout(30):
                 while await eyes.consumed() < here.workload.inputs:
@@ -85,7 +85,7 @@ async def at_load(fleets: Fleets, rate: float, share: float, span: Span, flush_m
         finally:
             if watcher.returncode is None:
                 watcher.kill()
-        durable, events = await _durable(here, first, last)
+        waited, events = await durable(here, first, last)
     seen = [(at - sent_at) / 1e6 for sent_at, at in orjson.loads(out) if first <= sent_at <= last]
     if not seen or not events:
         raise PointFailed(f"latency at {share:.0%}: {events} committed, {len(seen)} seen")
@@ -93,7 +93,7 @@ async def at_load(fleets: Fleets, rate: float, share: float, span: Span, flush_m
         share,
         round(rate, 1),
         round(sent, 1),
-        (round(durable[0] + flush_ms, 2), round(durable[1] + flush_ms, 2)),
+        (round(waited[0] + flush_ms, 2), round(waited[1] + flush_ms, 2)),
         (round(quantile(seen, 0.5), 2), round(quantile(seen, 0.99), 2)),
         events,
         cores,
@@ -126,7 +126,7 @@ async def most(fleets: Fleets, rate: float, span: Span) -> float:
     async with place(fleets, inputs=400, connectors=1000) as here, workers(here, 1):
         watcher = await _watcher(here)
         try:
-            first, last, _ = await _pace(here, rate, span.discard_s, span.seconds)
+            first, last, _ = await pace(here, rate, span.discard_s, span.seconds)
         finally:
             watcher.kill()
             await watcher.wait()
@@ -150,7 +150,7 @@ async def _watcher(here: Place) -> asyncio.subprocess.Process:
     return process
 
 
-async def _pace(here: Place, rate: float, discard_s: float, seconds: float) -> tuple[int, int, float]:
+async def pace(here: Place, rate: float, discard_s: float, seconds: float) -> tuple[int, int, float]:
     """Sends inputs evenly; returns the first and last instant that counts, and the rate that was kept."""
     producer = AIOKafkaProducer(bootstrap_servers=here.servers.bootstrap, max_batch_size=900_000, linger_ms=0)
     await producer.start()
@@ -176,7 +176,8 @@ async def _pace(here: Place, rate: float, discard_s: float, seconds: float) -> t
     return ended - int(seconds * 1e9), ended, sent / took
 
 
-async def _durable(here: Place, first: int, last: int) -> tuple[list[float], int]:
+async def durable(here: Place, first: int, last: int) -> tuple[list[float], int]:
+    """From sending to commit: p50 and p99 in milliseconds of what was sent between two instants; how many."""
     connection = await asyncpg.connect(here.dsn)
     try:
         row = await connection.fetchrow(_DURABLE, first, last, timeout=120)

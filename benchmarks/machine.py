@@ -1,7 +1,9 @@
 """The machine, the versions and the settings that a run was made with: what a figure is worth nothing without."""
 
+import contextlib
 import platform
-from importlib.metadata import version
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,16 @@ async def facts(servers: Servers) -> dict[str, Any]:  # Any: what JSON can hold
         "python": platform.python_version(),
         "postgres": postgres,
         "kafka": f"Apache Kafka {KAFKA_VERSION}, one node, {KAFKA_HEAP_MB} MB heap",
-        "packages": {name: version(name) for name in (*_PACKAGES, *_PEERS)},
+        "packages": dict(_versions()),
         "postgres_settings": POSTGRES_SETTINGS,
     }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Of what is installed: the peers are in a full run's environment alone."""
+    for name in (*_PACKAGES, *_PEERS):
+        with contextlib.suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _processor() -> str:

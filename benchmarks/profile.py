@@ -18,7 +18,7 @@ from benchmarks.place import place
 _LOOK_S = 0.02
 _WAITS = """
 select coalesce(wait_event_type || ': ' || wait_event, 'on CPU') as what, count(*) as backends
-from pg_stat_activity where application_name = 'regrant' and state = 'active' group by 1
+from pg_stat_activity where application_name like 'regrant%' and state = 'active' group by 1
 """
 _SHOWN = 15
 

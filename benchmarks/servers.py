@@ -67,6 +67,6 @@ async def execute(dsn: str, *statements: str) -> None:
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         for statement in statements:
-            await connection.execute(statement, timeout=300)
+            await connection.execute(statement, timeout=1800)
     finally:
         await connection.close(timeout=10)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SETS = {"build": ["requirements/build.in"], "demo": ["--extra", "demo", "pyproject.toml"]}
+SETS["run"] = ["--extra", "otel", "pyproject.toml"]  # what the image has
 SETS["bench"] = ["--extra", "demo", "--extra", "bench", "pyproject.toml"]
 SETS["test"] = ["--extra", "demo", "--extra", "otel", "--extra", "dev", "pyproject.toml"]
 OPTIONS = ["--generate-hashes", "--allow-unsafe", "--strip-extras", "--quiet", "--no-header", "--no-annotate"]

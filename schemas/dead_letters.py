@@ -14,6 +14,7 @@ class DeadLetterCode(Described):
     WRONG_TOPIC = "wrong_topic", "Its type belongs on another topic."
     WRONG_KEY = "wrong_key", "Its key is missing, or isn't the connector id in its subject."
     SCHEMA = "schema", "A field is missing or wrong; the detail names it."
+    UNMAPPED = "unmapped", "An adapter could make no event of what its sender sent; the detail says what is missing."
     BROKEN = "broken", "It broke the service; a fault of ours, that hinders no other record."
     # It can be read, and the lifecycle refuses it.
     UNKNOWN_CONNECTOR = "unknown_connector", Refused.UNKNOWN_CONNECTOR.sentence

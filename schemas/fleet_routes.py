@@ -1,6 +1,6 @@
 """The routes about many connectors at once: a part of the table in `schemas/routes.py`."""
 
-from schemas import api, fleet
+from schemas import api, fleet, webhooks
 from schemas.problems import ProblemCode
 from schemas.route import Filter, Reach, Route, Scope, Tag
 
@@ -46,6 +46,8 @@ FLEET_ROUTES: tuple[Route, ...] = (
             Filter.WHO_ACTS,
             Filter.TEXT,
             Filter.OF_TENANT,
+            Filter.MOVED_FROM,
+            Filter.MOVED_TO,
             Filter.AS_OF,
         ),
         reach=Reach.SPANNING,
@@ -126,6 +128,16 @@ FLEET_ROUTES: tuple[Route, ...] = (
         Scope.FLEET_WRITE,
         fleet.LetterExplained,
         problems=(ProblemCode.LETTER_SETTLED,),
+        reach=Reach.FLEET,
+    ),
+    Route(
+        "list_webhooks",
+        "GET",
+        "/v1/webhooks",
+        "See how each webhook endpoint of the settings stands, and what it never accepted",
+        Tag.WEBHOOKS,
+        Scope.FLEET_READ,
+        webhooks.Webhooks,
         reach=Reach.FLEET,
     ),
     Route(

@@ -126,5 +126,33 @@ FLEET_BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
         "next": "Send a corrected record, and drop this one.",
         "replay_helps": False,
     },
+    "Webhooks": {
+        "endpoints": [
+            {
+                "name": "host",
+                "host": "app.example.com",
+                "status": "behind",
+                "to_read": 0,
+                "waiting": 1,
+                "waiting_since": "2026-11-24T08:00:00Z",
+                "accepted_at": "2026-11-24T08:29:58Z",
+                "failing_since": None,
+                "failure": "status 500",
+                "given_up": 1,
+            }
+        ],
+        "given_up": [
+            {
+                "endpoint": "host",
+                "tenant_id": "acme",
+                "connector_id": "acme.qbo-1",
+                "version": 12,
+                "at": "2026-11-23T08:00:00Z",
+                "since": "2026-11-20T03:10:00Z",
+                "tries": 15,
+                "failure": "status 422",
+            }
+        ],
+    },
 }
 """Each body, by its model's name."""

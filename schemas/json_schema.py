@@ -14,13 +14,14 @@ from schemas.lifecycle import ActorKind, Ignored, Notice, Outcome, State, Step, 
 from schemas.problems import ProblemCode
 from schemas.reasons import Reason
 from schemas.records import Outgoing
+from schemas.webhooks import WebhookStatus
 
 JSON: TypeAlias = dict[str, Any]  # Any: a JSON Schema is as deep as it likes
 Model: TypeAlias = type[BaseModel]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_DESCRIBED = (State, Trigger, Outcome, Ignored, Notice, Step, ActorKind, WhoActs, LetterStatus)
+_DESCRIBED = (State, Trigger, Outcome, Ignored, Notice, Step, ActorKind, WhoActs, LetterStatus, WebhookStatus)
 
 
 def _sentences() -> dict[str, list[str]]:

@@ -51,6 +51,10 @@ class Trigger(Described):
     HANDED_ON = "handed_on", "The open attempt was handed to a person by a new link; its older links are void."
     EXPLAINED = "explained", "The person told, after the deadline, what the provider had shown instead of coming back."
     HELP_ASKED = "help_asked", "The person in the window sent the attempt's support report to the host."
+    RESTORED = (
+        "restored",
+        "The database was restored from a backup: the connector goes on behind what its topics had shown since.",
+    )
     VERIFIED = "verified", "The grant is of the right account, person and scope."
     REJECTED = "rejected", "The grant failed a check."
     PROVIDER_UNAVAILABLE = "provider_unavailable", "The provider couldn't be asked about the grant just now."
@@ -58,6 +62,10 @@ class Trigger(Described):
     GRANT_SHARED = (
         "grant_shared",
         "A sign-in on another connector of the tenant brought a grant that is good for this one.",
+    )
+    VERIFIED_AGAIN = (
+        "verified_again",
+        "Somebody had the provider asked once more about the saved credential, without a person signing in.",
     )
     SYNC_EXPIRED = "sync_expired", "The requested sync gave no outcome before its deadline."
     REMINDER_DUE = "reminder_due", "The connector has been failed for so long that its owner is reminded."
@@ -114,6 +122,9 @@ class Refused(Described):
     )
     VERSION_MISMATCH = "version_mismatch", "The connector has changed since you read it."
     LOGIN_DOES_NOT_HELP = "login_does_not_help", "Signing in again doesn't mend this reason."
+    NO_CREDENTIAL = "no_credential", "There is no saved credential to verify: somebody has to sign in."
+    ATTEMPT_OPEN = "attempt_open", "An attempt is open, and what comes of it decides; or cancel it first."
+    SYNC_AWAITED = "sync_awaited", "A sync with this credential was asked for already, and its outcome tells."
 
 
 class Notice(Described):

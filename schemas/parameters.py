@@ -1,6 +1,7 @@
 """The parameters of the API's routes, as the OpenAPI document describes them."""
 
 from schemas.json_schema import JSON
+from schemas.lifecycle import State
 from schemas.route import Filter
 
 PARAMETERS: dict[str, JSON] = {
@@ -121,6 +122,26 @@ PARAMETERS: dict[str, JSON] = {
         "in": "query",
         "description": Filter.OF_TENANT.sentence,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
+    },
+    "moved_from": {
+        "name": "moved_from",
+        "in": "query",
+        "description": Filter.MOVED_FROM.sentence,
+        "style": "form",
+        "explode": False,
+        "schema": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/State"},
+            "minItems": 1,
+            "maxItems": len(State),
+        },
+        "example": ["awaiting_auth", "verifying"],
+    },
+    "moved_to": {
+        "name": "moved_to",
+        "in": "query",
+        "description": Filter.MOVED_TO.sentence,
+        "schema": {"$ref": "#/components/schemas/State"},
     },
     "within": {
         "name": "within",

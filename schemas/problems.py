@@ -32,6 +32,8 @@ class ProblemCode(StrEnum):
     ID_TAKEN = "id_taken"
     VERIFICATION_RUNNING = "verification_running"
     LOGIN_DOES_NOT_HELP = "login_does_not_help"
+    ATTEMPT_OPEN = "attempt_open"
+    SYNC_AWAITED = "sync_awaited"
     ATTEMPT_ENDED = "attempt_ended"
     COMPLETION_REFUSED = "completion_refused"
     NO_CREDENTIAL = "no_credential"
@@ -91,6 +93,12 @@ PROBLEMS: dict[ProblemCode, ProblemEntry] = {
     ),
     ProblemCode.LOGIN_DOES_NOT_HELP: ProblemEntry(
         409, "Signing in again doesn't mend this", "Do what the connector's reason says."
+    ),
+    ProblemCode.ATTEMPT_OPEN: ProblemEntry(
+        409, "Somebody is asked to sign in already", "Wait for what comes of the open attempt, or cancel it."
+    ),
+    ProblemCode.SYNC_AWAITED: ProblemEntry(
+        409, "A sync is awaited already", "Wait for the sync's outcome: it tells whether the credential works."
     ),
     ProblemCode.ATTEMPT_ENDED: ProblemEntry(409, "The attempt has ended", "Open a new attempt."),
     ProblemCode.COMPLETION_REFUSED: ProblemEntry(

@@ -179,6 +179,9 @@ class Transition(Outgoing):
     origin: Origin | None = None
     remedy: Remedy | None = None
     step: Step | None = Field(default=None, description="The step of the re-authorisation that was reached.")
+    replaced_step: Step | None = Field(
+        default=None, description="How far the attempt came that a newer one replaces by this."
+    )
     notice: Notice | None = Field(default=None, description="Whom this should wake, or silence.")
     link: str | None = Field(
         default=None,

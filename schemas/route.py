@@ -17,7 +17,7 @@ class Scope(Described):
     """What a caller's token must allow."""
 
     CONNECTORS_READ = "connectors:read", "See connectors, their history, providers and reasons."
-    CONNECTORS_WRITE = "connectors:write", "Register, rename, disconnect and delete connectors."
+    CONNECTORS_WRITE = "connectors:write", "Register, rename, verify again, disconnect and delete connectors."
     ATTEMPTS_WRITE = "attempts:write", "Open, hand on, complete and cancel attempts."
     CREDENTIALS_WRITE = "credentials:write", "Import grants that the host has already."
     TOKENS_READ = "tokens:read", "Get access tokens: for the sync engine only."
@@ -35,6 +35,7 @@ class Tag(StrEnum):
     CATALOGUES = "Catalogues"
     FLEET = "Fleet"
     DEAD_LETTERS = "Dead letters"
+    WEBHOOKS = "Webhooks"
     CONSOLE = "Console"
 
 
@@ -64,6 +65,8 @@ class Filter(Described):
     SINCE = "since", "From this instant on; without it 30 days back, and for errors one."
     UNTIL = "until", "Up to this instant, and not at it; without it up to now."
     WITHIN = "within", "How many days ahead to look."
+    MOVED_FROM = "moved_from", "Only connectors that left one of these states within the day before (`as_of`, or now)."
+    MOVED_TO = "moved_to", "Only connectors that came to this state within that day; with the other: by that arrow."
     STATUS = "status", "Only dead letters of which this became."
     TOPIC = "topic", "Only dead letters that came from this topic."
 

@@ -10,11 +10,14 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-import asyncpg
 import structlog
 from aiohttp import web
+from yarl import URL
 
 from schemas.ids import ConnectorId, ProviderId, Shard
+from service.adapters.configured import configured_adapters
+from service.adapters.producing import EventProducer
+from service.adapters.routes import Receiving
 from service.console.routes import build_console
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
@@ -35,10 +38,10 @@ from service.insight.counting import Counter
 from service.insight.facts import AttemptsFacts
 from service.insight.feed import Feed
 from service.insight.figures import Figures
-from service.kafka.clients import make_admin, make_consumer, make_plain_producer, make_producer
+from service.kafka.clients import make_consumer, make_plain_producer, make_producer
 from service.kafka.published import Publication
 from service.kafka.replays import Replayer, fault_of
-from service.kafka.topics import ensure_topics, partition_of
+from service.kafka.topics import partition_of
 from service.kafka.work import Worker
 from service.oauth.configured import configured_providers
 from service.oauth.description import Providers
@@ -52,6 +55,7 @@ from service.oauth.probe import Prober
 from service.oauth.refresh import Refresher
 from service.oauth.retire import Retirer
 from service.oauth.rewrap import Rewrapper
+from service.oauth.saved import SavedVerifier
 from service.oauth.sharing import Sharer
 from service.oauth.tokens import Tokens
 from service.oauth.verdict import ReportedErrors
@@ -76,6 +80,9 @@ from service.web.address import address_of, networks
 from service.web.browser import Browser
 from service.web.routes import build_web
 from service.web.ways_in import WaysIn
+from service.webhooks.configured import check_secrets, configured_endpoints
+from service.webhooks.couriers import Couriers
+from service.webhooks.endpoint import Poster
 
 log = structlog.get_logger()
 
@@ -83,6 +90,8 @@ Role = Literal["all", "api", "worker"]
 
 DRAIN_S = 20.0
 """How long callbacks and jobs under way may take after SIGTERM: a lost code costs a person a login."""
+WEBHOOK_CONNECTIONS = 2
+"""Of a worker, beside its pool: what waits for hosts' endpoints never waits with what connectors wait for."""
 PARTITIONS_EVERY_S = 6 * 3600
 ATTEMPTS_KEPT = timedelta(days=30)
 """How long an attempt that has ended can still be asked for; the history keeps what became of it."""
@@ -98,6 +107,7 @@ class Service:
     flow: Flow
     tokens: Tokens
     importer: Importer
+    saved: SavedVerifier
     refresher: Refresher
     prober: Prober
     providers: Providers
@@ -116,6 +126,8 @@ class NotMigrated(Exception):
 @asynccontextmanager
 async def assemble(settings: Settings) -> AsyncIterator[Service]:
     """All parts that every role needs, from the settings. Nothing runs yet. No key, no start."""
+    check_secrets(settings.webhooks)
+    configured_adapters(settings.adapters)  # a mapping that isn't one is no start, whatever the role
     providers = configured_providers(settings)
     async with key_source(settings.keys) as source:
         pool = await open_pool(settings.database.dsn.reveal(), size=settings.database.pool_size)
@@ -165,6 +177,7 @@ def _put_together(
         flow,
         tokens,
         importer,
+        SavedVerifier(pool, keeper, providers, outbound, refresher),
         refresher,
         prober,
         providers,
@@ -189,32 +202,6 @@ def _flow_settings(settings: Settings) -> FlowSettings:
         always_completed_by_the_host=web_.completion == "always",
         limits=FlowLimits(limits.connector, limits.tenant, limits.open_attempts),
     )
-
-
-async def migrate(settings: Settings) -> list[str]:
-    """Brings the database and the topics to this version; returns what was done, in lines."""
-    connection = await asyncpg.connect(settings.database.dsn.reveal(), timeout=10)
-    try:
-        lines = [f"applied {name}" for name in await migrations.migrate(connection, shards=settings.shards)]
-        await passages.keep(connection, edition())
-    finally:
-        await connection.close()
-    kafka = settings.kafka
-    admin = make_admin(kafka)
-    await admin.start()
-    try:
-        findings = await ensure_topics(
-            admin, settings.shards, kafka.replication, kafka.create_topics, kafka.topic_prefix
-        )
-    finally:
-        await admin.close()
-    if faults := [f"{finding.topic} {finding.sentence}" for finding in findings if finding.is_fault]:
-        raise TopicsUnfit("; ".join(faults))
-    return [*lines, *(f"{finding.topic} {finding.sentence}" for finding in findings)] or ["nothing to do"]
-
-
-class TopicsUnfit(Exception):
-    """The topics aren't as they must be; the message names each and how to mend it."""
 
 
 async def serve(settings: Settings, role: Role) -> None:
@@ -244,6 +231,7 @@ async def _serve(settings: Settings, role: Role) -> None:
                 background.append(tasks.create_task(_warn(service), name="expiry"))
                 background.append(tasks.create_task(replayer_of(service).run(), name="replays"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
+                background.append(tasks.create_task(deliver_webhooks(service), name="webhooks"))
             if role in ("all", "api"):
                 background.append(tasks.create_task(service.counter.run(), name="counting"))
             watched = await _watch(service, tasks) if settings.metrics.port is not None else None
@@ -359,6 +347,9 @@ def web_app(service: Service, role: Role, draining: asyncio.Event) -> web.Applic
     authenticator = Authenticator(settings.jwt)
     api = build_api(app, parts_of(service), authenticator)
     add_documents(app)
+    if settings.adapters:
+        producer = EventProducer(partial(make_plain_producer, settings.kafka), settings.kafka.topic_prefix)
+        Receiving(configured_adapters(settings.adapters), producer, service.pool).add_to(app)
     build_console(
         app,
         api,
@@ -403,6 +394,7 @@ def parts_of(service: Service) -> Parts:
         service.flow,
         service.tokens,
         service.importer,
+        service.saved,
         service.providers,
         service.pool,
         service.settings.http.public_url,
@@ -410,7 +402,21 @@ def parts_of(service: Service) -> Parts:
         told_to_support(service.settings),
         partial(fault_of, prefix=service.settings.kafka.topic_prefix),
         Feed(service.pool),
+        {name: URL(webhook.url).host or "" for name, webhook in service.settings.webhooks.items()},
     )
+
+
+async def deliver_webhooks(service: Service) -> None:
+    """Tells the endpoints of the settings what happens in our shards, on connections of its own."""
+    settings = service.settings
+    if not settings.webhooks:
+        return
+    pool = await open_pool(settings.database.dsn.reveal(), size=WEBHOOK_CONNECTIONS)
+    try:
+        async with Poster() as poster:
+            await Couriers(service.engine, pool, configured_endpoints(settings.webhooks, poster)).run()
+    finally:
+        await pool.close()
 
 
 async def _warn(service: Service) -> None:

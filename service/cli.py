@@ -5,18 +5,17 @@ Exit codes: 0 done, 1 not well (doctor, demo) or refused (import), 2 wrong usage
 """
 
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from schemas.fleet import LetterStatus
-    from schemas.lifecycle import State
-    from service.settings import Settings
+from service.words import keys, letters, operate, providers
+from service.words.shared import AsJson, Config, run, settings_of
 
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from schemas.lifecycle import State
 
 WRONG_SET_UP, UNREACHABLE, INTERRUPTED = 2, 3, 130
 
@@ -27,22 +26,15 @@ app = typer.Typer(
     # A traceback with local variables would print secrets.
     pretty_exceptions_enable=False,
 )
-keys = typer.Typer(help="The keys that everything is sealed under.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
-providers = typer.Typer(help="The catalogue of providers.", no_args_is_help=True)
-app.add_typer(providers, name="providers")
+app.add_typer(operate.words)
+app.add_typer(keys.words, name="keys")
+app.add_typer(providers.words, name="providers")
+app.add_typer(letters.words, name="dlq")
 
-dlq = typer.Typer(help="Dead letters: records that couldn't be handled.", no_args_is_help=True)
-app.add_typer(dlq, name="dlq")
-
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (REGRANT_CONFIG).")]
 ConnectorArgument = Annotated[str, typer.Argument(metavar="ID", help="The connector's id, of whatever tenant.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Days = Annotated[int, typer.Option(min=1, max=3650, help="How many days to look back.")]
 OfProvider = Annotated[str | None, typer.Option("--provider", help="Only of this provider.")]
 OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only of this tenant.")]
-Who = Annotated[str, typer.Option("--name", help="Who you are: the audit will say so.")]
-LetterArgument = Annotated[str, typer.Argument(metavar="LETTER", help="The id of the dead letter.")]
 
 
 @app.command()
@@ -51,20 +43,10 @@ def serve(
     config: Config = None,
 ) -> None:
     """Run the service until SIGTERM."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.app import serve
 
-    _run(serve(loaded, role))
-
-
-@app.command()
-def migrate(config: Config = None) -> None:
-    """Bring the database and the topics to this version. Safe to run from many places at once."""
-    loaded = _settings(config)
-    from service.app import migrate
-
-    for line in _run(migrate(loaded)):
-        typer.echo(line)
+    run(serve(loaded, role))
 
 
 @app.command()
@@ -74,11 +56,12 @@ def demo(
     as_json: AsJson = False,
     kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka instead of our own.")] = None,
     postgres: Annotated[str | None, typer.Option(metavar="DSN", help="Use this database instead of our own.")] = None,
+    listen: Annotated[str, typer.Option(metavar="ADDRESS", help="0.0.0.0 in a container.")] = "127.0.0.1",
 ) -> None:
     """Show the whole loop on this machine, with a real Kafka and a real PostgreSQL. Ctrl-C ends it."""
     from service.demo.run import demo
 
-    raise typer.Exit(_run(demo(ci=ci, json=as_json, people=people, kafka=kafka, postgres=postgres)))
+    raise typer.Exit(run(demo(ci=ci, json=as_json, people=people, kafka=kafka, postgres=postgres, listen=listen)))
 
 
 @app.command()
@@ -94,10 +77,10 @@ def simulator(
     description: Annotated[list[Path] | None, typer.Option(help="A description of your own to know.")] = None,
 ) -> None:
     """Play the provider alone: Intuit's pages and endpoints by heart, or another's, with faults by switch."""
-    from service.demo.simulator.run import play_of, run
+    from service.demo.simulator import run as simulator
 
-    _run(
-        run(
+    run(
+        simulator.run(
             host,
             port_accounts,
             port_oauth,
@@ -105,7 +88,7 @@ def simulator(
             client_id=client_id,
             client_secret=client_secret,
             redirect_uris=tuple(redirect_uri or ()),
-            play=play_of(provider, description or []) if provider else None,
+            play=simulator.play_of(provider, description or []) if provider else None,
             announce=typer.echo,
         )
     )
@@ -118,7 +101,7 @@ def doctor(as_json: AsJson = False, config: Config = None) -> None:
     from service.telemetry.logs import set_up_logs
 
     set_up_logs("critical", "console")  # what the clients would say, the findings say better
-    findings = _run(examine(config))
+    findings = run(examine(config))
     typer.echo(printed(findings, as_json=as_json))
     raise typer.Exit(0 if all(finding.is_ok for finding in findings) else 1)
 
@@ -133,21 +116,8 @@ def settings(
     from service.settings.printed import listed, printed
     from service.settings.variables import variables
 
-    shown = {v.name: v.sentence for v in variables()} if names else printed(_settings(config, logs=False))
+    shown = {v.name: v.sentence for v in variables()} if names else printed(settings_of(config, logs=False))
     typer.echo(listed(shown, as_json=as_json))
-
-
-@app.command()
-def shards(
-    number: Annotated[int, typer.Argument(min=1, max=4096, help="How many there shall be; more than there are.")],
-    wait: Annotated[float, typer.Option(metavar="SECONDS", help="How long the workers may take to drain.")] = 300,
-    config: Config = None,
-) -> None:
-    """Add shards, and partitions to every topic, while the workers run. They end by themselves: start them again."""
-    loaded = _settings(config)
-    from service.grow import grow
-
-    _run(grow(loaded, number, wait, typer.echo))
 
 
 @app.command()
@@ -157,13 +127,13 @@ def expiring(
     config: Config = None,
 ) -> None:
     """List the connectors whose sign-in is known to end soon, over all tenants, and when their owners were warned."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from datetime import timedelta
 
     from service.terminal.expiring import as_json as in_json
     from service.terminal.expiring import expiring, printed
 
-    found = _run(expiring(loaded, timedelta(days=within)))
+    found = run(expiring(loaded, timedelta(days=within)))
     typer.echo(in_json(found) if as_json else "\n".join(printed(found)))
 
 
@@ -173,10 +143,10 @@ def console(
     config: Config = None,
 ) -> None:
     """Print a link that opens the console once, in one browser, within three minutes."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.app import console_link
 
-    typer.echo(_run(console_link(loaded, name)))
+    typer.echo(run(console_link(loaded, name)))
 
 
 @app.command("list")
@@ -189,31 +159,31 @@ def list_(
     config: Config = None,
 ) -> None:
     """List connectors, over all tenants: their states, why, and who acts."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.terminal.listing import as_json as in_json
     from service.terminal.listing import listed, printed
 
-    found = _run(listed(loaded, _state(state), provider, tenant, most))
+    found = run(listed(loaded, _state(state), provider, tenant, most))
     typer.echo(in_json(found) if as_json else "\n".join(printed(found)))
 
 
 @app.command()
 def why(connector: ConnectorArgument, as_json: AsJson = False, config: Config = None) -> None:
     """Say why a connector is in its state: what happened, what was tried, what is awaited, and who acts."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.terminal.stories import bundled, why_json, why_printed
 
-    made = _run(bundled(loaded, connector))
+    made = run(bundled(loaded, connector))
     typer.echo(why_json(made) if as_json else "\n".join(why_printed(made)))
 
 
 @app.command()
 def timeline(connector: ConnectorArgument, as_json: AsJson = False, config: Config = None) -> None:
     """Tell what happened to a connector, in order, with what belongs to one attempt together."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.terminal.stories import bundled, timeline_json, timeline_printed
 
-    made = _run(bundled(loaded, connector))
+    made = run(bundled(loaded, connector))
     told = timeline_json(made.timeline) if as_json else "\n".join(timeline_printed(made))
     typer.echo(told)
 
@@ -234,7 +204,7 @@ def bundle(
             raise typer.BadParameter("only `regrant bundle replay FILE` takes a second word")
         typer.echo(replay_json(file) if as_json else "\n".join(replay_printed(file)))
         return
-    typer.echo(written(_run(bundled(_settings(config), connector)), output, as_json=as_json))
+    typer.echo(written(run(bundled(settings_of(config), connector)), output, as_json=as_json))
 
 
 @app.command()
@@ -246,10 +216,10 @@ def funnel(
     config: Config = None,
 ) -> None:
     """Count how far attempts came, step by step, and why the others stopped."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.terminal.fleet import asked_funnel, printed_funnel
 
-    told = _run(asked_funnel(loaded, days, provider, tenant))
+    told = run(asked_funnel(loaded, days, provider, tenant))
     typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed_funnel(told)))
 
 
@@ -258,10 +228,10 @@ def errors(
     days: Days = 1, provider: OfProvider = None, tenant: OfTenant = None, as_json: AsJson = False, config: Config = None
 ) -> None:
     """Count what providers answered that was no success, by code, with a request id to ask them about."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.terminal.fleet import asked_errors, printed_errors
 
-    told = _run(asked_errors(loaded, days, provider, tenant))
+    told = run(asked_errors(loaded, days, provider, tenant))
     typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed_errors(told)))
 
 
@@ -273,14 +243,14 @@ def tap(
     config: Config = None,
 ) -> None:
     """Follow what happens, a line each, until Ctrl-C."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.terminal.tap import tap
 
     async def follow() -> None:
         async for line in tap(loaded, tenant, most, as_json=as_json):
             typer.echo(line)
 
-    _run(follow())
+    run(follow())
 
 
 @app.command()
@@ -291,57 +261,10 @@ def top(
     config: Config = None,
 ) -> None:
     """Watch the fleet: how many stand where, what moves, who must act now. Ends by q or Ctrl-C."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.terminal.top import top
 
-    _run(top(loaded, every, most, as_json=as_json))
-
-
-@dlq.command("list")
-def dlq_list(
-    status: Annotated[
-        str | None, typer.Option(help="Only those that are waiting, replaying, replayed, dropped.")
-    ] = None,
-    most: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
-    as_json: AsJson = False,
-    config: Config = None,
-) -> None:
-    """List dead letters, the newest first."""
-    loaded = _settings(config)
-    from service.terminal.letters import listed, printed_list
-
-    told = _run(listed(loaded, _status(status), most))
-    typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed_list(told)))
-
-
-@dlq.command("explain")
-def dlq_explain(letter: LetterArgument, as_json: AsJson = False, config: Config = None) -> None:
-    """Say what is wrong with a dead letter, and what to do about it."""
-    loaded = _settings(config)
-    from service.terminal.letters import explained, printed
-
-    told = _run(explained(loaded, letter))
-    typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed(told)))
-
-
-@dlq.command("replay")
-def dlq_replay(letter: LetterArgument, name: Who = "operator", as_json: AsJson = False, config: Config = None) -> None:
-    """Have a worker write a dead letter's record to its topic again."""
-    _decide(letter, "replay", name, as_json=as_json, config=config)
-
-
-@dlq.command("drop")
-def dlq_drop(letter: LetterArgument, name: Who = "operator", as_json: AsJson = False, config: Config = None) -> None:
-    """Decide that a dead letter isn't needed. It is kept."""
-    _decide(letter, "drop", name, as_json=as_json, config=config)
-
-
-def _decide(letter: str, fate: Literal["replay", "drop"], name: str, *, as_json: bool, config: Path | None) -> None:
-    loaded = _settings(config)
-    from service.terminal.letters import decided, printed
-
-    told = _run(decided(loaded, letter, fate, name))
-    typer.echo(told.model_dump_json(indent=2) if as_json else "\n".join(printed(told)))
+    run(top(loaded, every, most, as_json=as_json))
 
 
 @app.command("import")
@@ -352,10 +275,10 @@ def import_(
     config: Config = None,
 ) -> None:
     """Import credentials that a host has already: sealed on arrival, and proved by the provider before they count."""
-    loaded = _settings(config)
+    loaded = settings_of(config)
     from service.app import import_credentials
 
-    refused = _run(import_credentials(loaded, file.read_bytes().splitlines(), typer.echo))
+    refused = run(import_credentials(loaded, file.read_bytes().splitlines(), typer.echo))
     raise typer.Exit(1 if refused else 0)
 
 
@@ -375,105 +298,12 @@ def schemas(
         raise typer.BadParameter(f"there is no {name}: `regrant schemas` lists them")
 
 
-@keys.command("new")
-def keys_new(folder: Path) -> None:
-    """Make the next key in FOLDER; the newest seals from then on. Keep all of them safe: nothing opens without."""
-    from service.vault.keys import generate_key_file
-
-    typer.echo(f"{generate_key_file(folder)} is made: keep a copy where the database's backups are not")
-
-
-@keys.command("list")
-def keys_list(as_json: AsJson = False, config: Config = None) -> None:
-    """List the keys: which one wraps, how many data keys each one is needed for, and what is retired."""
-    loaded = _settings(config)
-    import json
-
-    from service import keys
-
-    found = _run(keys.listed(loaded))
-    typer.echo(json.dumps(keys.as_json(found), indent=2) if as_json else "\n".join(keys.printed(found)))
-
-
-@keys.command("rotate")
-def keys_rotate(config: Config = None) -> None:
-    """Make the next key where the settings say that keys are. It wraps at once; the older ones still open."""
-    loaded = _settings(config)
-    from service.keys import rotate
-
-    _run(rotate(loaded, typer.echo))
-
-
-@keys.command("rewrap")
-def keys_rewrap(config: Config = None) -> None:
-    """Bring all data keys under the newest key. Workers do so, too; it may be interrupted and run again."""
-    loaded = _settings(config)
-    from service.keys import rewrap
-
-    _run(rewrap(loaded, typer.echo))
-
-
-@keys.command("retire")
-def keys_retire(number: int, config: Config = None) -> None:
-    """Refuse key NUMBER for good. Not possible while it wraps, or while a data key needs it."""
-    loaded = _settings(config)
-    from service.keys import retire
-
-    _run(retire(loaded, number, typer.echo))
-
-
-@providers.command("list")
-def providers_list(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Descriptions of your own.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the providers that there are, and what is particular about each."""
-    from service.oauth.catalogue import listed
-
-    typer.echo(listed(files or [], as_json=as_json))
-
-
-@providers.command("check")
-def providers_check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Descriptions of your own.")],
-) -> None:
-    """Check descriptions: every fault with its file, line and field. Exit code 2 where there is one."""
-    from service.oauth.catalogue import checked
-
-    for line in checked(files):
-        typer.echo(line)
-
-
 def _state(given: str | None) -> "State | None":
     from schemas.lifecycle import State
 
     if given is not None and given not in set(State):
         raise typer.BadParameter(f"there is no state {given}: there are {', '.join(State)}", param_hint="--state")
     return State(given) if given else None
-
-
-def _status(given: str | None) -> "LetterStatus | None":
-    from schemas.fleet import LetterStatus
-
-    if given is not None and given not in set(LetterStatus):
-        raise typer.BadParameter(f"there is no {given}: there are {', '.join(LetterStatus)}", param_hint="--status")
-    return LetterStatus(given) if given else None
-
-
-def _settings(config: Path | None, *, logs: bool = True) -> "Settings":
-    from service.settings import load
-    from service.telemetry.logs import set_up_logs
-
-    loaded = load(config=config)
-    if logs:
-        set_up_logs(loaded.log.level, loaded.log.format)
-    return loaded
-
-
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    import uvloop
-
-    return uvloop.run(work)
 
 
 def main() -> None:
@@ -509,25 +339,34 @@ def _told_one(error: BaseException) -> tuple[int, str] | None:
     import asyncpg
     from aiokafka.errors import KafkaConnectionError
 
-    from service.app import NotMigrated, TopicsUnfit
+    from service.adapters.mapping import BadMapping
+    from service.app import NotMigrated
     from service.grow import CannotGrow
     from service.http.auth import WeakKey
+    from service.kafka.republish import CannotRepublish
     from service.keys import StillNeeded
     from service.oauth.description import BadDescription
+    from service.restore import CannotRestore
+    from service.roll_out import TopicsUnfit
     from service.settings import SettingsError
     from service.store.environments import EnvironmentChanged
-    from service.store.migrate import ShardsDiffer
+    from service.store.migrate import CannotMigrate
     from service.telemetry.redaction import redacted_text
     from service.telemetry.traces import TracesMissing
     from service.terminal.letters import Settled, UnknownLetter
     from service.terminal.stories import NoBundle, UnknownConnector
     from service.vault.keys import NoKey, SourceAway
+    from service.webhooks.signing import BadSecret
 
     set_up = (
         SettingsError
         | NoKey
+        | BadSecret
+        | BadMapping
         | WeakKey
-        | ShardsDiffer
+        | CannotMigrate
+        | CannotRepublish
+        | CannotRestore
         | NotMigrated
         | TopicsUnfit
         | BadDescription

@@ -35,6 +35,7 @@ from statemachine.inputs import (
     RefreshRejected,
     Register,
     Rejected,
+    Restored,
     StartReauth,
     SyncExpired,
     SyncFailed,
@@ -42,6 +43,7 @@ from statemachine.inputs import (
     SyncSucceeded,
     Update,
     Verified,
+    VerifiedAgain,
     VerifyExpired,
 )
 
@@ -57,6 +59,8 @@ class Draft:
     """Why the transition happened."""
     step: Step | None = None
     """The step of the re-authorisation that was reached."""
+    replaced: Step | None = None
+    """The step that the attempt had reached which a newer one replaces."""
     notice: Notice | None = None
     expected: Account | None = None
     seen: Account | None = None
@@ -83,6 +87,30 @@ def note_command(d: Draft, i: Update | Disconnect | StartReauth) -> None:
     if i.said is not None:
         d.connector.last_command = min(i.said, d.now + d.rules.clock_skew)  # as of runs
         d.connector.last_command_event = i.event
+
+
+def go_on_from(d: Draft, i: Restored) -> None:
+    """Consumers have seen versions up to that one, of which the database knows nothing."""
+    d.connector.version = i.version + 1
+
+
+def lose_the_credential(d: Draft, i: Restored) -> None:
+    """The newer one is gone with the database's last hours, and the older one may be any provider's past."""
+    c = d.connector
+    if c.attempt is not None:
+        _end_attempt(d, Reason.CANCELLED)
+    known = _is_asked_to_sign_in(c, Reason.VAULT_INTEGRITY)
+    c.generation = Generation(i.generation + 1)  # what syncs said of the lost one is of an older credential
+    if c.state is State.DISCONNECTED:
+        return
+    d.effects.append(Shred())
+    c.reason = d.reason = Reason.VAULT_INTEGRITY
+    if c.failed_since is None:
+        c.failed_since = d.now
+    _forget_the_end(c)
+    if not known:
+        _tell_who_must_act(d)
+    _schedule_reminder(d)
 
 
 def take_off(d: Draft, i: Disconnect) -> None:
@@ -114,7 +142,7 @@ def note_success(d: Draft, i: SyncSucceeded) -> None:
     c.transient_failures = c.sync_asks = 0
 
 
-def note_failure(d: Draft, i: SyncFailed | RefreshRejected) -> None:
+def note_failure(d: Draft, i: SyncFailed | RefreshRejected | VerifiedAgain) -> None:
     c = d.connector
     if c.failed_since is None:
         c.failed_since = i.occurred if isinstance(i, SyncFailed) else d.now
@@ -132,7 +160,8 @@ def pause_then_ask(d: Draft, i: SyncFailed) -> None:
     c.deadline = d.now + d.rules.sync_pause(c.transient_failures)
 
 
-def fail(d: Draft, i: SyncFailed | RefreshRejected) -> None:
+def fail(d: Draft, i: SyncFailed | RefreshRejected | VerifiedAgain) -> None:
+    assert i.reason is not None, "a guard told what is right from what isn't"
     known = _is_asked_to_sign_in(d.connector, i.reason)
     _note_why(d, i)
     if not known:
@@ -206,6 +235,7 @@ def fall_back_to_disconnected(d: Draft, i: StartReauth) -> None:
 
 def void_the_older(d: Draft, i: StartReauth) -> None:
     assert d.connector.attempt is not None
+    d.replaced = i.replaced
     d.effects.append(EndAttempt(d.connector.attempt, Reason.CANCELLED))
 
 
@@ -287,7 +317,18 @@ def swap(d: Draft, i: Verified | GrantShared) -> None:
     c.warned_plan = 0
 
 
-def ask_for_a_sync(d: Draft, i: Verified | GrantShared) -> None:
+def note_finding(d: Draft, i: VerifiedAgain) -> None:
+    d.reason = i.reason or Reason.CONNECTED
+
+
+def trust_again(d: Draft, i: VerifiedAgain) -> None:
+    c = d.connector
+    c.reason = c.attempt_reason = None
+    c.sync_asks = c.transient_failures = c.reminders = 0
+    d.reason = Reason.CONNECTED
+
+
+def ask_for_a_sync(d: Draft, i: Verified | GrantShared | VerifiedAgain) -> None:
     _request_sync(d)
 
 
@@ -346,7 +387,8 @@ def _is_asked_to_sign_in(c: Connector, reason: Reason) -> bool:
     return c.reason.offers_login and reason.offers_login
 
 
-def _note_why(d: Draft, i: SyncFailed | RefreshRejected) -> None:
+def _note_why(d: Draft, i: SyncFailed | RefreshRejected | VerifiedAgain) -> None:
+    assert i.reason is not None
     d.connector.reason = d.reason = i.reason
     d.step = Step.FAILURE_SEEN
     if i.reason.offers_login:

@@ -24,6 +24,7 @@ class Decision:
     why: Ignored | Refused | None = None
     reason: Reason | None = None
     step: Step | None = None
+    replaced: Step | None = None
     notice: Notice | None = None
     expected: Account | None = None
     seen: Account | None = None
@@ -55,6 +56,7 @@ def decide(connector: Connector, input_: Input, now: datetime, rules: Rules = _D
         connector.state,
         reason=draft.reason,
         step=draft.step,
+        replaced=draft.replaced,
         notice=draft.notice,
         expected=draft.expected,
         seen=draft.seen,

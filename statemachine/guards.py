@@ -11,9 +11,11 @@ from statemachine.inputs import (
     GrantShared,
     HelpAsked,
     Register,
+    Restored,
     StartReauth,
     SyncFailed,
     Update,
+    VerifiedAgain,
     _AttemptInput,
     _Command,
     _DeadlineInput,
@@ -23,13 +25,23 @@ from statemachine.inputs import (
 from statemachine.inputs import RefreshRejected as _RefreshRejected
 
 Attempted = GrantReceived | _AttemptInput
-Failure = SyncFailed | _RefreshRejected
-OfACredential = _RefreshRejected | _ExpiryInput | GrantShared
+Failure = SyncFailed | _RefreshRejected | VerifiedAgain
+OfACredential = _RefreshRejected | _ExpiryInput | GrantShared | VerifiedAgain
 
 
 def brings_a_connection(c: Connector, i: Register, rules: Rules) -> bool:
     """the host has a working credential"""
     return i.connected
+
+
+def shows_nothing_newer(c: Connector, i: Restored, rules: Rules) -> bool:
+    """nothing newer was shown"""
+    return i.version <= c.version
+
+
+def shows_a_newer_credential(c: Connector, i: Restored, rules: Rules) -> bool:
+    """a newer credential was in use"""
+    return i.generation > c.generation
 
 
 def says_what_is_known(c: Connector, i: Register, rules: Rules) -> bool:
@@ -74,6 +86,21 @@ def not_of_the_current_credential(c: Connector, i: OfACredential, rules: Rules) 
 def passes_by_itself(c: Connector, i: SyncFailed, rules: Rules) -> bool:
     """passes by itself (outage, rate limit, network)"""
     return not i.reason.needs_a_person
+
+
+def has_no_credential(c: Connector, i: object, rules: Rules) -> bool:
+    """nothing was ever saved"""
+    return c.generation == 0
+
+
+def found_right(c: Connector, i: VerifiedAgain, rules: Rules) -> bool:
+    """the provider says that it is right"""
+    return i.reason is None
+
+
+def could_not_be_asked(c: Connector, i: VerifiedAgain, rules: Rules) -> bool:
+    """the provider couldn't be asked"""
+    return i.reason is not None and not i.reason.needs_a_person
 
 
 def for_the_known_reason(c: Connector, i: Failure, rules: Rules) -> bool:

@@ -86,6 +86,8 @@ class RefreshRejected(_Input):
 class StartReauth(_Command):
     trigger: ClassVar = Trigger.START_REAUTH
     attempt: AttemptId
+    replaced: Step | None = None
+    """How far the live attempt came, where there is one: this one takes its place."""
 
 
 @value(kw_only=True)
@@ -142,6 +144,15 @@ class GrantShared(_AttemptInput):
     account: Account
     generation: Generation
     """The connector's own, as it was when the grant was copied for it."""
+
+
+@value(kw_only=True)
+class VerifiedAgain(_Input):
+    trigger: ClassVar = Trigger.VERIFIED_AGAIN
+    generation: Generation
+    """The credential that the provider was asked about."""
+    reason: Reason | None = None
+    """What the provider has against it, or why it couldn't be asked; `None`: it is right."""
 
 
 @value(kw_only=True)
@@ -214,6 +225,17 @@ class ExpiryMoved(_ExpiryInput):
 
 
 @value(kw_only=True)
+class Restored(_Input):
+    """After a restore from a backup: what the topics show of the time that the database has lost."""
+
+    trigger: ClassVar = Trigger.RESTORED
+    version: int
+    """The newest that was shown."""
+    generation: Generation
+    """Of the credential then."""
+
+
+@value(kw_only=True)
 class Disconnect(_Command):
     trigger: ClassVar = Trigger.DISCONNECT
 
@@ -240,6 +262,7 @@ Input: TypeAlias = (
     | HelpAsked
     | Verified
     | GrantShared
+    | VerifiedAgain
     | Rejected
     | ProviderUnavailable
     | VerifyExpired
@@ -247,6 +270,7 @@ Input: TypeAlias = (
     | ReminderDue
     | ExpiryNear
     | ExpiryMoved
+    | Restored
     | Disconnect
     | Delete
 )

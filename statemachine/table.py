@@ -215,6 +215,24 @@ def _sharing() -> Iterator[Row]:
     yield moves(FAILED, said, SYNCING, do.swap, do.ask_for_a_sync)
 
 
+def _verified_again() -> Iterator[Row]:
+    told = Trigger.VERIFIED_AGAIN
+    yield refuses(ABSENT, told, Refused.UNKNOWN_CONNECTOR)
+    yield refuses(DELETED, told, Refused.CONNECTOR_DELETED)
+    yield refuses(DISCONNECTED, told, Refused.NO_CREDENTIAL)
+    yield refuses(AWAITING, told, Refused.ATTEMPT_OPEN)
+    yield refuses(VERIFYING, told, Refused.VERIFICATION_RUNNING)
+    yield refuses(SYNCING, told, Refused.SYNC_AWAITED)
+    yield refuses((HEALTHY, FAILED), told, Refused.NO_CREDENTIAL, when=if_.has_no_credential)
+    yield ignores((HEALTHY, FAILED), told, Ignored.STALE_GENERATION, when=if_.not_of_the_current_credential)
+    yield observes((HEALTHY, FAILED), told, do.note_finding, when=if_.could_not_be_asked)
+    yield observes(HEALTHY, told, do.note_finding, when=if_.found_right)
+    yield moves(HEALTHY, told, FAILED, do.note_failure, do.fail)
+    yield moves(FAILED, told, SYNCING, do.trust_again, do.ask_for_a_sync, when=if_.found_right)
+    yield observes(FAILED, told, do.note_finding, when=if_.for_the_known_reason)
+    yield stays(FAILED, told, do.note_failure, do.fail)
+
+
 def _reminders() -> Iterator[Row]:
     yield ignores(FAILED, Trigger.REMINDER_DUE, Ignored.DEADLINE_NOT_SET, when=if_.of_another_deadline)
     yield stays(FAILED, Trigger.REMINDER_DUE, do.remind)
@@ -234,6 +252,18 @@ def _warnings() -> Iterator[Row]:
     yield stays(HEALTHY, Trigger.EXPIRY_MOVED, do.take_the_warning_back)
 
 
+def _backups() -> Iterator[Row]:
+    said, newer = Trigger.RESTORED, if_.shows_a_newer_credential
+    yield refuses(ABSENT, said, Refused.UNKNOWN_CONNECTOR)
+    yield ignores(DELETED, said, Ignored.ALREADY_SO)
+    yield ignores(EXISTING, said, Ignored.ALREADY_SO, when=if_.shows_nothing_newer)
+    nothing_to_lose = (newer, if_.fallback_is_disconnected)
+    yield moves(ATTEMPTING, said, DISCONNECTED, do.go_on_from, do.lose_the_credential, when=nothing_to_lose)
+    yield moves(CONNECTED, said, FAILED, do.go_on_from, do.lose_the_credential, when=newer)
+    yield stays(DISCONNECTED, said, do.go_on_from, do.lose_the_credential, when=newer)
+    yield stays(EXISTING, said, do.go_on_from)
+
+
 def _deadlines_of_what_is_not_there() -> Iterator[Row]:
     for late in (Trigger.AUTH_EXPIRED, Trigger.VERIFY_EXPIRED, Trigger.SYNC_EXPIRED, Trigger.REMINDER_DUE):
         yield refuses(ABSENT, late, Refused.UNKNOWN_CONNECTOR)
@@ -249,7 +279,9 @@ TABLE: tuple[Row, ...] = (
     *_attempts(),
     *_verification(),
     *_sharing(),
+    *_verified_again(),
     *_reminders(),
     *_warnings(),
+    *_backups(),
     *_deadlines_of_what_is_not_there(),
 )

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +32,11 @@ SHARDS = 2
 PROVIDERS = ("books", "xero")
 TENANTS = ("acme", "bikes", "cars")
 NEEDS_A_PERSON = (Reason.TOKEN_REFUSED, Reason.TOKEN_REFUSED, Reason.ACCOUNT_INACTIVE, Reason.CLIENT_REJECTED)
+REACHED = {
+    State.AWAITING_AUTH: (Step.LINK_OFFERED, Step.PROVIDER_PAGE),
+    State.VERIFYING: (Step.RETURNED, Step.EXCHANGED, Step.ACCOUNT_CHECKED),
+}
+"""How far an attempt may have come by then."""
 CANDIDATE = """
 insert into credential (
     connector, generation, attempt_id, status, data_key, account_id, access_sealed, scope, access_expires_at
@@ -52,17 +57,17 @@ class AnyProvider:
 
 
 @asynccontextmanager
-async def engine_on(dsn: str) -> AsyncIterator[tuple[Engine, Pool]]:
+async def engine_on(dsn: str, shards: int = SHARDS) -> AsyncIterator[tuple[Engine, Pool]]:
     """The door on a migrated database, without Kafka."""
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
-        await migrate(connection, shards=SHARDS)
+        await migrate(connection, shards=shards)
     store = PostgresStore(pool, dsn)
 
     def shard_of(id_: ConnectorId) -> Shard:
-        return Shard(sum(id_.encode()) % SHARDS)
+        return Shard(sum(id_.encode()) % shards)
 
-    engine = Engine(store, shards=SHARDS, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
+    engine = Engine(store, shards=shards, shard_of=shard_of, rules=Rules(), providers=AnyProvider())
     task = asyncio.create_task(engine.run())
     try:
         yield engine, pool
@@ -96,12 +101,15 @@ class Herd:
         input_ = self._input(now)
         if isinstance(input_, say.Verified):
             await self.pool.execute(CANDIDATE, id_, input_.attempt)
+        if isinstance(input_, say.StartReauth) and now.attempt is not None:
+            step = self.random.choice(REACHED[now.state])
+            await self.pool.execute("update attempt set step = $2 where attempt_id = $1", now.attempt, step)
         await self.say(input_)
 
     async def say(self, input_: Input, by: ActorKind | None = None) -> Connector:
         kind = by or self.random.choice([ActorKind.HOST] * 9 + [ActorKind.OPERATOR])
         evidence = None
-        if isinstance(input_, say.SyncFailed | say.Rejected | say.RefreshRejected):
+        if isinstance(input_, say.SyncFailed | say.Rejected | say.RefreshRejected | say.VerifiedAgain):
             code = self.random.choice(["3200", "invalid_grant", None])
             evidence = Evidence(at="api", status=self.random.choice([401, 403, None]), code=code, request_id="tid-1")
         submission = Submission(input=input_, actor=Actor(kind, "test"), evidence=evidence)
@@ -133,7 +141,10 @@ class Herd:
             case State.FAILED:
                 attempt = AttemptId(uuid4())
                 shared = say.GrantShared(connector=id_, attempt=attempt, account=account, generation=generation)
-                return pick([reauth, reauth, reauth, worked, broke, shared if c.account is None else reauth])
+                right = say.VerifiedAgain(connector=id_, generation=generation)
+                still = say.VerifiedAgain(connector=id_, generation=generation, reason=pick(NEEDS_A_PERSON))
+                again = pick([right, still]) if generation else reauth
+                return pick([reauth, reauth, reauth, worked, broke, shared if c.account is None else again, again])
             case State.AWAITING_AUTH:
                 assert c.deadline is not None
                 step = pick([Step.LINK_OFFERED, Step.PROVIDER_PAGE])
@@ -198,6 +209,18 @@ class Recount:
         return Counter((a["provider"], a["step"], a["ending"], a["reason"]) for a in self.attempts)
 
 
+async def spread(pool: Pool, over: timedelta) -> None:
+    """Moves the log's instants: evenly over a time up to now, in their order."""
+    rows = await pool.fetch("select connector, version from transition order by at, connector, version")
+    begin, step = datetime.now(UTC) - over, over / (len(rows) + 1)
+    async with pool.acquire() as connection:
+        await connection.executemany(
+            "update transition set at = $3, record = jsonb_set(record::jsonb, '{at}', to_jsonb($3::timestamptz))::text"
+            " where connector = $1 and version = $2",
+            [(row["connector"], row["version"], begin + step * n) for n, row in enumerate(rows)],
+        )
+
+
 def recounted(records: Iterable[Mapping[str, Any]]) -> Recount:
     """Counts the data of transitions' records; a record that comes again counts once."""
     found = Recount()
@@ -210,6 +233,9 @@ def recounted(records: Iterable[Mapping[str, Any]]) -> Recount:
     return found
 
 
+_STEPS = [step.value for step in Step]
+
+
 def _follow(found: Recount, id_: str, story: list[Mapping[str, Any]]) -> None:
     live: dict[str, Any] | None = None
     for r in story:
@@ -220,6 +246,7 @@ def _follow(found: Recount, id_: str, story: list[Mapping[str, Any]]) -> None:
         if r["trigger"] == "start_reauth":
             if live:
                 live["ending"] = "replaced"
+                live["step"] = max(live["step"], r.get("replaced_step") or "link_offered", key=_STEPS.index)
             live = {"provider": r["provider"], "step": "link_offered", "ending": None, "reason": None}
             live |= {"tenant": r["tenant_id"]}
             found.attempts.append(live)

@@ -20,7 +20,7 @@ from schemas.channels import Channel, Message
 from schemas.ids import AttemptId, ConnectorId, ProviderId, TenantId
 from schemas.lifecycle import ActorKind, State
 from schemas.secret import Secret
-from service.app import Service, assemble, migrate, worker_of
+from service.app import Service, assemble, worker_of
 from service.demo.simulator import Simulator, person
 from service.demo.simulator.seed import OLIVIA, PASSWORD
 from service.engine.deadlines import fire_deadlines
@@ -29,6 +29,7 @@ from service.engine.submission import Actor, Receipt, Submission, Trace
 from service.oauth.flow import Opened
 from service.oauth.refresh import Denied
 from service.oauth.window import Begun, Returned, WindowView
+from service.roll_out import migrate
 from service.settings import Settings
 from service.vault.keys import generate_key_file
 from statemachine.inputs import Register

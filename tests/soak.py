@@ -16,18 +16,23 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import asyncpg
+
 from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
+from service.store.migrate import migrate
 from tests.faults.cluster import three_brokers
 from tests.faults.postgres import Primary, SmallDisk, Standby, failover_dsn
 from tests.faults.proxy import before
 from tests.faults.scenarios import kills_at_length, r06_loss
+from tests.faults.scenarios.console_flat import console_flat
+from tests.faults.scenarios.migrations import OF_THE_FIRST_RELEASE, fill, hold_nobody_up
 from tests.faults.scenarios.r04_output import order_and_completeness
 from tests.faults.scenarios.r05_rebalance import a_zombie_relay, rebalances
 from tests.faults.scenarios.r08_deadlines import AHEAD_S, RULES, deadlines
 from tests.faults.stage import Stage, Violation, staged
 from tests.years import fresh_database, simulated
 
-TRANSITIONS, DEADLINES = 1_000_000, 10_000
+TRANSITIONS, DEADLINES, CONNECTORS = 1_000_000, 10_000, 1_000_000
 YEARS_OF, LIVES_TOGETHER = 10_000, 250
 """Connectors that live for six years, and how many of them in one database: so the time allows for some, or all."""
 BROKERS_AWAY_S, DATABASE_AWAY_S, DISK_FULL_S = 600.0, 120.0, 60.0
@@ -150,6 +155,17 @@ async def p21(run: Run) -> None:
                 break
 
 
+async def migrations(run: Run) -> None:
+    """Each migration since the first release on a million connectors, while others write: nobody is held up."""
+    async with _postgres() as postgres:
+        connection = await asyncpg.connect(postgres.dsn)
+        await migrate(connection, shards=4, known=OF_THE_FIRST_RELEASE)
+        await fill(postgres.dsn, CONNECTORS)
+        run.say(f"{CONNECTORS} connectors are there")
+        await hold_nobody_up(postgres.dsn, connection, CONNECTORS)
+        await connection.close()
+
+
 def _on_one_of_each(play: kills_at_length.AtLength) -> "Scenario":
     """A scenario that makes its databases and topics itself, on servers of its own."""
 
@@ -168,6 +184,8 @@ SCENARIOS: dict[str, Scenario] = {
     "r06": r06,
     "r08": r08,
     "p21": p21,
+    "console": _on_one_of_each(console_flat),
+    "migrations": migrations,
     **{play.__name__: _on_one_of_each(play) for play in kills_at_length.ALL},
 }
 

@@ -25,6 +25,13 @@ async def send_link(visit: Visit) -> web.StreamResponse:
     return await _form(visit, "linked.html", "The link is made", attempt=attempt, person=person)
 
 
+async def verify_again(visit: Visit) -> web.StreamResponse:
+    """Has the provider asked about the saved credential, and says what it said."""
+    one, tenant = names(visit)
+    facts = await visit.ask("verify_connector", one, tenant=tenant)
+    return visit.page("verified.html", "Verified again", "connectors", c=facts, base=base(tenant, one["connector_id"]))
+
+
 async def ask_to_disconnect(visit: Visit) -> web.StreamResponse:
     return await _form(visit, "disconnect.html", "Disconnect")
 

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from schemas.lifecycle import State
 from service.console import drawing, travel
-from service.console.picture import Pair
 from service.console.visit import Json, Visit
+from service.picture.lifecycle import Pair
 
 _ATTEMPTING = (State.AWAITING_AUTH, State.VERIFYING)
 MOST_STEPS = 9

@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from schemas.lifecycle import State
-from service.console.curves import Box, Point
-from service.console.picture import FRAME, HEIGHT, WIDTH, Arrow, Kind, Node, Pair, drawn, nodes, width
 from service.console.words import number, share
+from service.picture.curves import Box, Point
+from service.picture.lifecycle import FRAME, HEIGHT, WIDTH, Arrow, Kind, Node, Pair, drawn, nodes, width
 
 _NODES, _ARROWS = nodes(), drawn()
 
@@ -133,7 +133,7 @@ def _rated(arrow: Arrow, an_hour: float, query: Mapping[str, str]) -> DrawnArrow
         arrow.kind,
         arrow.curve.path,
         arrow.curve.label,
-        _list(query, state=arrow.to.value),
+        _list(query, moved_from=",".join(source.value for source in arrow.sources), moved_to=arrow.to.value),
         said,
         _title(arrow),
         text,

@@ -1,17 +1,18 @@
 """Connectors as a list: narrowed by state, provider, reason, who must act, tenant or a word; now, or as of a moment."""
 
 import asyncio
+from collections.abc import Mapping
 
 from aiohttp import web
 
 from schemas.lifecycle import State
 from schemas.reasons import CATALOGUE
 from service.console import travel
-from service.console.picture import NAMES
 from service.console.visit import Visit
+from service.picture.lifecycle import NAMES
 
 PAGE = 50
-FILTERS = ("q", "state", "provider", "reason", "who_acts", "tenant")
+FILTERS = ("q", "state", "provider", "reason", "who_acts", "tenant", "moved_from", "moved_to")
 _NO_LIST = (State.ABSENT, State.DELETED)
 
 
@@ -33,7 +34,17 @@ async def connectors(visit: Visit) -> web.StreamResponse:
         connectors=listed["connectors"],
         more=more,
         chosen=chosen,
+        went=went(chosen),
         states=[(state.value, name) for state, name in NAMES.items() if state not in _NO_LIST],
         providers=providers,
         reasons=[reason.value for reason in CATALOGUE],
     )
+
+
+def went(chosen: Mapping[str, str]) -> str:
+    """The arrow that the list is of, in words; empty where it is of none."""
+    if "moved_from" not in chosen and "moved_to" not in chosen:
+        return ""
+    states = [NAMES[State(one)] for one in chosen.get("moved_from", "").split(",") if one in set(State)]
+    to = chosen.get("moved_to")
+    return f"{' or '.join(states) or 'any state'} → {NAMES[State(to)] if to in set(State) else 'any state'}"

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from schemas.lifecycle import State
 from service.console import overview
-from service.console.picture import drawn
 from service.console.snapshots import AT_MOST_EVERY_S, latest
 from service.console.visit import Json, Told, Visit
 from service.http.streams import EventStream
+from service.picture.lifecycle import drawn
 
 AT_LEAST_EVERY_S = 15.0
 """Rates sink while nothing happens, and a proxy closes what says nothing."""

@@ -10,9 +10,9 @@ from aiohttp import web
 from schemas.lifecycle import State
 from service.console import drawing, travel
 from service.console.drawing import Drawing
-from service.console.picture import Pair
 from service.console.snapshots import latest
 from service.console.visit import Json, Told, Visit
+from service.picture.lifecycle import Pair
 
 MOST_ACTS = 6
 SOON_DAYS = 7

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from service.console import words
-from service.console.picture import NAMES
 from service.pages import Assets, guard, templates_of
+from service.picture.lifecycle import NAMES
 
 ASSETS = Assets("service.console", "console.css", "console.js", "htmx.min.js", "htmx-ext-sse.min.js")
 
@@ -23,6 +23,7 @@ MENU = (
         (
             ("expiring", "/console/expiring", "Expiring"),
             ("letters", "/console/dead-letters", "Dead letters"),
+            ("webhooks", "/console/webhooks", "Webhooks"),
         ),
     ),
     (

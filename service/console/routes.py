@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from schemas.problems import ProblemCode
-from service.console import commands, connector, insight, letters, listing, live, overview, providers
+from service.console import commands, connector, insight, letters, listing, live, overview, providers, webhooks
 from service.console.doors import Doors
 from service.console.pages import ASSETS, Pages
 from service.console.snapshots import SNAPSHOTS, Snapshots
@@ -42,9 +42,11 @@ PAGES: tuple[tuple[str, Page], ...] = (
     ("/console/providers/{provider}", providers.provider),
     ("/console/dead-letters", letters.letters),
     (_LETTER, letters.letter),
+    ("/console/webhooks", webhooks.webhooks),
 )
 COMMANDS: tuple[tuple[str, Page], ...] = (
     (f"{_ONE}/link", commands.send_link),
+    (f"{_ONE}/verify", commands.verify_again),
     (f"{_ONE}/disconnect", commands.disconnect),
     (f"{_LETTER}/replay", letters.replay),
     (f"{_LETTER}/drop", letters.drop),

@@ -66,14 +66,16 @@ async def running_platform(
     ports: Ports,
     rules: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
+    listen: str = "127.0.0.1",
 ) -> AsyncIterator[Platform]:
     """Starts the parts, side by side where they allow it; each step turns green after its probe passed.
 
-    `settings` are variables of regrant's environment that differ from the demo's.
+    `settings` are variables of regrant's environment that differ from the demo's. What people open has addresses on
+    127.0.0.1, whatever it listens on.
     """
     async with aiohttp.ClientSession() as session:
         async with steps.step(f"{name}: simulated Intuit") as step:
-            simulator = await Simulator.start(ports=(ports.provider, 0, 0))
+            simulator = await Simulator.start(listen, (ports.provider, 0, 0))
             step.done(f"{simulator.addresses.accounts}")
         try:
             at = await servers
@@ -88,7 +90,7 @@ async def running_platform(
                 dsn=at.dsn,
                 topic_prefix=at.topic_prefix,
                 rules=rules,
-                settings=settings,
+                settings={"REGRANT_HTTP__HOST": listen, **(settings or {})},
             )
             async with steps.step(f"{name}: keys, database and topics") as step:
                 deployment.make_keys()
@@ -98,7 +100,7 @@ async def running_platform(
                 await deployment.start()
                 step.done(deployment.url)
             try:
-                async with _with_the_host(session, steps, name, deployment, simulator, ports.host) as platform:
+                async with _with_the_host(session, steps, name, deployment, simulator, ports.host, listen) as platform:
                     yield platform
             except Exception:
                 steps.complain(f"{name}: regrant's last words", deployment.said())
@@ -117,6 +119,7 @@ async def _with_the_host(
     deployment: Deployment,
     simulator: Simulator,
     port: int,
+    listen: str,
 ) -> AsyncIterator[Platform]:
     regrant = Regrant(session, deployment.url, TENANT, deployment.jwt_key)
     bootstrap, prefix = deployment.bootstrap, deployment.topic_prefix
@@ -124,7 +127,7 @@ async def _with_the_host(
         engine = SyncEngine(bootstrap, prefix, simulator.addresses.api, session, events, {TENANT: regrant})
         board = Board(regrant, bootstrap, prefix)
         controls = Controls(session, f"{simulator.addresses.accounts}/_sim")
-        host = HostApp(regrant, board, engine, controls, port)
+        host = HostApp(regrant, board, engine, controls, port, listen)
         following = [
             asyncio.create_task(board.follow(), name="Drivewell's consumer"),
             asyncio.create_task(engine.serve(), name="the sync engine"),

@@ -49,10 +49,12 @@ async def demo(
     postgres: str | None,
     port: int = 8080,
     open_browser: bool = False,
+    listen: str = "127.0.0.1",
 ) -> int:
     """Runs the demo; with `people`, so many customers come and go, and what they met is judged.
 
-    `port` is the host application's, those behind it are regrant's and the provider's.
+    `port` is the host application's, those behind it regrant's and the provider's. Their addresses are on 127.0.0.1,
+    also where they `listen` on every one of a container, which publishes its ports there.
 
     Returns the exit code: 0, 1 where a story failed, 130 when the stories were interrupted. Raises what a part raises
     that can't start.
@@ -71,7 +73,8 @@ async def demo(
                     report = Report(console, began)
                     await run_stories(platforms, report, measured)
                     return report.close(as_json=json)
-            async with running(supervisor, steps, [Wanted(DEMO, _ports(port))], kafka, postgres) as starting:
+            wanted = [Wanted(DEMO, _ports(port))]
+            async with running(supervisor, steps, wanted, kafka, postgres, listen=listen) as starting:
                 platform = await starting[DEMO]
                 async with steps.step("Drivewell's connectors") as step:
                     await connect_drivewell(platform, step.say)
@@ -104,6 +107,7 @@ async def running(
     postgres: str | None,
     *,
     after: asyncio.Event | None = None,
+    listen: str = "127.0.0.1",
 ) -> AsyncIterator["dict[str, asyncio.Task[Platform]]"]:
     """All platforms, by name, on one database server and one Kafka; what doesn't need another starts side by side.
 
@@ -118,7 +122,7 @@ async def running(
             if after is not None and one is not wanted[0]:
                 await after.wait()
             at = starting.create_task(servers_of(one.name, dsns, brokers))
-            platform = running_platform(supervisor, steps, one.name, at, one.ports, one.rules)
+            platform = running_platform(supervisor, steps, one.name, at, one.ports, one.rules, listen=listen)
             return await platforms.enter_async_context(platform)
 
         yield {one.name: starting.create_task(start(one)) for one in wanted}

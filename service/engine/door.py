@@ -15,7 +15,7 @@ import structlog
 
 from schemas.ids import ConnectorId, Shard
 from service.engine.figures import count_batch, count_retry
-from service.engine.fold import Unreadable, Work, fold
+from service.engine.fold import Unreadable, Work, fold, replaceable
 from service.engine.queue import Chunk, Queue, moves, settle, split, take
 from service.engine.signals import Signal
 from service.engine.spans import Traceparents, begin_spans
@@ -160,7 +160,9 @@ class Engine:
         spans = None
         if traces.are_on() and self._traceparents is not None:
             spans = await begin_spans(works, loaded, began_ns, self._traceparents)
-        batch, receipts = fold(works, loaded, now, self.rules, self._providers, self._public_url)
+        live = replaceable(works, loaded)
+        steps = await self.store.steps(live) if live else {}
+        batch, receipts = fold(works, loaded, now, self.rules, self._providers, self._public_url, steps)
         batch.offsets = moves(chunks)
         logged = batch.by_shard()
         batch.wake = [shard for shard in logged if shard not in self.relayed]

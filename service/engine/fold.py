@@ -1,13 +1,13 @@
 """The fold: a batch of inputs, in order, through `decide`, into one transaction's worth of rows. Does no I/O."""
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from schemas.ids import ConnectorId, Shard
-from schemas.lifecycle import Outcome, Refused, State
+from schemas.ids import AttemptId, ConnectorId, Shard
+from schemas.lifecycle import Outcome, Refused, State, Step
 from schemas.value import value
 from service.engine import records
 from service.engine.submission import (
@@ -47,7 +47,7 @@ from statemachine.effects import (
     SwapCredential,
     Verify,
 )
-from statemachine.inputs import Register, SyncFailed
+from statemachine.inputs import Register, StartReauth, SyncFailed
 
 
 class Record(Protocol):
@@ -97,10 +97,12 @@ def fold(
     rules: Rules,
     providers: ProviderPort,
     public_url: str = "",
+    steps: Mapping[AttemptId, Step] = {},
 ) -> tuple[Batch, list[Receipt | None]]:
     """What the inputs do, one after the other, to the connectors that were loaded.
 
-    `public_url` is what the links of the records begin with.
+    `public_url` is what the links of the records begin with; `steps` is how far the attempts came that `replaceable`
+    names.
     Returns the batch to store, and a receipt for each caller (`None` for a record, which waits for no answer).
     """
     batch = Batch(pks={id_: one.pk for id_, one in loaded.items() if one.pk is not None})
@@ -113,7 +115,7 @@ def fold(
             receipts.append(None)
             continue
         id_ = work.submission.input.connector
-        decision = _apply(batch, work.submission, now_is[id_], loaded[id_], now, rules, providers, public_url)
+        decision = _apply(batch, work.submission, now_is[id_], loaded[id_], now, rules, providers, public_url, steps)
         after = now_is[id_] = decision.connector
         if work.answer is not None:
             receipts.append(Receipt(decision.outcome, after, decision.why, after.attempt))
@@ -138,11 +140,12 @@ def _apply(
     rules: Rules,
     providers: ProviderPort,
     public_url: str,
+    steps: Mapping[AttemptId, Step],
 ) -> Decision:
     refusal = _precondition(submission, connector, providers)
     if refusal is not None:
         return Decision(Outcome.REFUSED, connector, connector.state, refusal)
-    submission = _judged(submission, connector, providers)
+    submission = _informed(_judged(submission, connector, providers), connector, steps)
     input_ = submission.input
     assert not isinstance(input_, ReportedFailure)
     decision = decide(connector, input_, now, rules)
@@ -184,6 +187,21 @@ def _judged(submission: Submission, connector: Connector, providers: ProviderPor
         reason=judgement.reason,
     )
     return replace(submission, input=failed, evidence=judgement.evidence)
+
+
+def replaceable(works: Sequence[Work], loaded: Mapping[ConnectorId, Loaded]) -> set[AttemptId]:
+    """The live attempts that a newer one may replace: how far they came, their rows tell alone."""
+    asked = (w.submission.input for w in works if isinstance(w.submission, Submission))
+    live = (loaded[i.connector].connector.attempt for i in asked if isinstance(i, StartReauth))
+    return {attempt for attempt in live if attempt is not None}
+
+
+def _informed(submission: Submission, connector: Connector, steps: Mapping[AttemptId, Step]) -> Submission:
+    """The submission with how far the attempt came that it replaces; one that is opened just now came nowhere yet."""
+    input_ = submission.input
+    if not isinstance(input_, StartReauth) or connector.attempt is None:
+        return submission
+    return replace(submission, input=replace(input_, replaced=steps.get(connector.attempt, Step.LINK_OFFERED)))
 
 
 def _logged(d: Decision, submission: Submission, loaded: Loaded, now: datetime, public_url: str) -> LoggedTransition:
@@ -282,7 +300,7 @@ def _consequences(effect: object, d: Decision, submission: Submission, now: date
             ]
         case EndAttempt(attempt, reason):
             seen = records.encode(records.account(d.seen)) if d.seen else None
-            return [AttemptEnded(attempt, now, reason, d.step if attempt != c.attempt else None, seen)]
+            return [AttemptEnded(attempt, now, reason, d.replaced or d.step, seen)]
         case HandOn(attempt):
             link = submission.attachment
             assert isinstance(link, NewHandoff)

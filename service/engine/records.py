@@ -73,7 +73,7 @@ def connector_state(c: Connector) -> Json:
 def transition(d: Decision, submission: Submission, at: datetime, state: str, public_url: str = "") -> Json:
     """Data of `connectors.auth.transitions.v1` (`schemas.records.Transition`); `state` is the snapshot's JSON."""
     c = d.connector
-    return {
+    record = {
         "connector_id": c.id,
         "tenant_id": c.tenant,
         "provider": c.provider,
@@ -95,6 +95,9 @@ def transition(d: Decision, submission: Submission, at: datetime, state: str, pu
         "evidence": evidence(submission.evidence),
         "connector": orjson.Fragment(state),
     }
+    if d.replaced is not None:
+        record["replaced_step"] = d.replaced
+    return record
 
 
 _ASKS_THE_OWNER = (Notice.PERSON_NEEDED, Notice.REMINDER, Notice.EXPIRING)

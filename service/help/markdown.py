@@ -9,6 +9,8 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from service.help import lifecycle
+
 Link = Callable[[str], str | None]
 """Where a link or a picture of a page leads; `None`: nowhere that is served, so its text stands alone."""
 
@@ -112,6 +114,8 @@ def _table_close(self: Any, tokens: Sequence[Token], at: int, options: Any, env:
 
 
 def _fence(self: Any, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
+    if tokens[at].info == "mermaid" and lifecycle.is_the_lifecycle(tokens[at].content):
+        return lifecycle.picture()
     return f'<pre tabindex="0"><code>{escape(tokens[at].content)}</code></pre>\n'
 
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route
-from service.http import attempts, catalogues, connectors, console, events, fleet, letters, stories, tokens
+from service.http import attempts, catalogues, connectors, console, events, fleet, letters, stories, tokens, webhooks
 from service.http.auth import Authenticator, Caller
 from service.http.context import LARGEST_BODY, Call, Parts, Request, request_by_name, request_of
 from service.http.problems import ApiProblem, problem_of, problem_response, problems_middleware
@@ -32,6 +32,7 @@ _MODULES: tuple[ModuleType, ...] = (
     catalogues,
     fleet,
     letters,
+    webhooks,
     events,
     console,
 )
@@ -133,13 +134,14 @@ def _handler(
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = await authenticator.caller(request)
         caller.check(route.scope)  # before its body is read
-        answer = await api.perform(route.name, caller, request_of(request, await _body(request)))
+        answer = await api.perform(route.name, caller, request_of(request, await body_of(request)))
         return await answer.send(request) if isinstance(answer, EventStream) else answer
 
     return handle
 
 
-async def _body(request: web.Request) -> bytes:
+async def body_of(request: web.Request) -> bytes:
+    """A request's body. Raises `ApiProblem` for one that is too large."""
     if (request.content_length or 0) > LARGEST_BODY:
         raise ApiProblem(ProblemCode.BODY_TOO_LARGE)
     raw = await request.content.read(LARGEST_BODY + 1)

@@ -30,8 +30,9 @@ from service.insight.travel import BeforeTheLog
 from service.oauth.words import words_of
 from service.store import reads
 from service.store.reads import Ends
+from statemachine import decide
 from statemachine.connector import Connector
-from statemachine.inputs import Delete, Disconnect, Register, Update
+from statemachine.inputs import Delete, Disconnect, Register, Update, VerifiedAgain
 
 
 async def list_connectors(call: Call) -> web.Response:
@@ -77,6 +78,23 @@ async def update_connector(call: Call) -> web.Response:
 
 async def disconnect_connector(call: Call) -> web.Response:
     return await _one(call, (await call.submit(Disconnect(connector=call.connector))).connector)
+
+
+async def verify_connector(call: Call) -> web.Response:
+    """The table is asked before the provider is: what it refuses anyway costs no call."""
+    pk, connector = await call.found()
+    asked = VerifiedAgain(connector=call.connector, generation=connector.generation)
+    if isinstance(why := decide(connector, asked, datetime.now(UTC)).why, Refused):
+        raise refused(why)
+    finding = await call.parts.saved.find(pk, call.caller.subject)
+    if finding is None:
+        raise refused(Refused.NO_CREDENTIAL)
+    told = VerifiedAgain(connector=call.connector, generation=finding.generation, reason=finding.reason)
+    receipt = await call.submit(told, finding.evidence)
+    if finding.reason is not None and not finding.reason.needs_a_person:
+        wait = max(1, round(finding.retry_after.total_seconds())) if finding.retry_after else 5
+        raise ApiProblem(ProblemCode.PROVIDER_UNAVAILABLE, finding.reason, headers={"Retry-After": str(wait)})
+    return await _one(call, receipt.connector)
 
 
 async def delete_connector(call: Call) -> web.Response:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from yarl import URL
 from schemas.ids import AttemptId, ConnectorId
 from schemas.lifecycle import Outcome, Refused, State
 from schemas.problems import ProblemCode
+from schemas.records import Evidence
 from schemas.routes import Route
 from service.engine.door import Engine
 from service.engine.submission import Actor, Receipt, Submission, Trace
@@ -26,6 +27,7 @@ from service.insight.letters import FaultOf
 from service.oauth.description import Providers
 from service.oauth.flow import Flow
 from service.oauth.importing import Importer
+from service.oauth.saved import SavedVerifier
 from service.oauth.tokens import Tokens
 from service.store import reads
 from service.store.pool import Pool
@@ -47,6 +49,7 @@ class Parts:
     flow: Flow
     tokens: Tokens
     importer: Importer
+    saved: SavedVerifier
     providers: Providers
     pool: Pool
     public_url: str
@@ -55,6 +58,8 @@ class Parts:
     """The settings that a support bundle tells."""
     fault_of: FaultOf
     feed: Feed
+    webhook_hosts: Mapping[str, str] = field(default_factory=dict)
+    """The host of each endpoint of webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ class Call:
         except ValidationError as error:
             raise invalid(error) from None
 
-    async def submit(self, input_: Input) -> Receipt:
+    async def submit(self, input_: Input, evidence: Evidence | None = None) -> Receipt:
         """Hands an input in for the caller's tenant. Raises `ApiProblem` when it is refused."""
         receipt = await self.parts.engine.submit(
             Submission(
@@ -160,6 +165,7 @@ class Call:
                 actor=self.actor,
                 tenant=self.caller.tenant,
                 if_version=self._if_match(),
+                evidence=evidence,
                 trace=self.trace,
             )
         )

@@ -18,7 +18,7 @@ from schemas.reasons import Origin, Reason
 from service.http.connectors import shown
 from service.http.context import Call
 from service.http.problems import ApiProblem
-from service.http.query import PROVIDER, after_of, limit_of, matching, moment, next_page, word, wrong
+from service.http.query import PROVIDER, after_of, limit_of, matching, moment, next_page, word, words, wrong
 from service.insight import errors, fleet, funnel, listing, times
 from service.insight.listing import Page, Wanted
 from service.insight.travel import BeforeTheLog
@@ -61,6 +61,8 @@ async def list_fleet_connectors(call: Call) -> web.Response:
         origin=word(call, "origin", Origin),
         acts=word(call, "who_acts", WhoActs),
         text=matching(call, "q", _TEXT),
+        moved_from=words(call, "moved_from", State),
+        moved_to=word(call, "moved_to", State),
     )
     after, limit, then, pool = after_of(call), limit_of(call), moment(call, "as_of"), call.parts.pool
     if then is not None:

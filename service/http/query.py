@@ -54,6 +54,20 @@ def word(call: Call, parameter: str, words: type[Word]) -> Word | None:
         raise wrong(parameter) from None
 
 
+def words(call: Call, parameter: str, kind: type[Word]) -> tuple[Word, ...] | None:
+    """Several of these words, with commas between them; `None` where none is asked for."""
+    given = call.request.query.get(parameter)
+    if given is None:
+        return None
+    parts = given.split(",")
+    if len(parts) > len(kind):
+        raise wrong(parameter)
+    try:
+        return tuple(kind(part) for part in parts)
+    except ValueError:
+        raise wrong(parameter) from None
+
+
 def matching(call: Call, parameter: str, pattern: re.Pattern[str]) -> str | None:
     """What fits this pattern; `None` where it isn't asked for."""
     given = call.request.query.get(parameter)

@@ -15,6 +15,7 @@ from service.insight.causes import (
     tell_swap,
     tell_tries,
     trouble_until,
+    trusted_again,
 )
 from service.insight.entries import Entry
 from service.insight.names import capital, moment, times
@@ -62,7 +63,8 @@ def _tell_arrival(story: Story, place: int) -> None:
             if swap is not None:
                 tell_past_cause(story, swap)
             tell_swap(story, place)
-            story.say(f"{capital(story.on(entry.at))} the first sync with it ended well.", entry)
+            first = "the first sync with it" if trusted_again(log, place) is None else "that sync"
+            story.say(f"{capital(story.on(entry.at))} {first} ended well.", entry)
         case _:
             _tell_untouched(story, [one for one in tries(log[: place + 1]) if one.end is entry])
 
@@ -196,7 +198,10 @@ def _falls_back(c: Connector) -> str:
 
 def tell_syncing(story: Story) -> None:
     c, n, log = story.connector, story.names, story.log
-    story.say(f"{n.quoted} has a new sign-in, and waits for its first data.")
+    if trusted_again(log, len(log)) is None:
+        story.say(f"{n.quoted} has a new sign-in, and waits for its first data.")
+    else:
+        story.say(f"{n.quoted} has its old sign-in, which was found to be right, and waits for data.")
     place = next((i for i in reversed(range(len(log))) if _arrives(log[i], State.SYNCING)), None)
     asked = 1
     if place is None:

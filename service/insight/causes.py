@@ -65,6 +65,9 @@ def _caused(story: Story, entry: Entry, reason: Reason) -> str:
             return f"{capital(story.on(entry.at))} regrant looked at its own copy: {clause}."
         case Trigger.REFRESH_REJECTED:
             return f"{capital(story.on(entry.at))} {n.provider} refused to refresh the sign-in{proof}: {clause}."
+        case Trigger.VERIFIED_AGAIN:
+            asked = f"{n.actor(entry.actor)} had the saved sign-in verified again{proof}"
+            return f"{capital(story.on(entry.at))} {asked}: {clause}."
         case Trigger.SYNC_EXPIRED:
             return f"{capital(story.on(entry.at))} regrant gave up: {clause}."
         case _:
@@ -125,7 +128,12 @@ def _ended(story: Story, one: Try) -> str:
 
 
 def tell_swap(story: Story, until: int) -> None:
-    """Says how the credential came that counted before `until`."""
+    """Says how the credential came that counted before `until`, or that it was found right when somebody asked."""
+    if (again := trusted_again(story.log, until)) is not None:
+        who = f"{story.names.actor(again.actor)} had the saved sign-in verified again"
+        told = f"{who}: it is right, and a sync was asked for."
+        story.say(f"{capital(story.on(again.at))} {told}", again)
+        return
     found = [one for one in tries(story.log[:until]) if one.how in ("connected", "shared")]
     if not found:
         return
@@ -138,6 +146,12 @@ def tell_swap(story: Story, until: int) -> None:
         return
     opened = opened_by(story, one)
     story.say(f"{opened}; {story.on(one.end.at)} the sign-in was checked and {number} came into use.", one.end)
+
+
+def trusted_again(log: Sequence[Entry], until: int) -> Entry | None:
+    """Where the sync before `until` is awaited because the saved credential was verified again: that transition."""
+    newest = next((e for e in reversed(log[:until]) if e.to is State.SYNCING and e.source is not State.SYNCING), None)
+    return newest if newest is not None and newest.trigger is Trigger.VERIFIED_AGAIN else None
 
 
 def tell_reminders(story: Story, since: int) -> int:

@@ -17,7 +17,7 @@ import structlog
 
 from schemas.lifecycle import ActorKind, State, Step, Trigger
 from service.insight.measuring import measure
-from service.store import tally
+from service.store import sums, tally
 from service.store.fleet import log_begins
 from service.store.pool import TRANSIENT, Pool
 from service.store.rows import Row
@@ -40,6 +40,7 @@ PLACE = {step.value: place for place, step in enumerate(STEPS)}
 RETURNED, SAVED = PLACE[Step.RETURNED], PLACE[Step.CREDENTIAL_SAVED]
 STARTED, FLOWING = PLACE[Step.SYNC_STARTED], PLACE[Step.DATA_FLOWING]
 
+_WITHOUT_REASON = (State.ABSENT, State.HEALTHY)
 CONNECTED, STOPPED, REPLACED = "connected", "stopped", "replaced"
 """How an attempt ends: data flows; it got no further; a newer one took its place."""
 
@@ -80,6 +81,13 @@ class Counts:
     errors: dict[ErrorKey, Seen] = field(default_factory=dict)
     changed: dict[tuple[int, int], Tried] = field(default_factory=dict)
     """The attempts, newest or not, of which something was told; by connector and version."""
+    unsure: bool = False
+    """Whether a connector's reason before isn't known any more: the log no longer goes so far."""
+
+    @property
+    def connected(self) -> list[Tried]:
+        """Those of the attempts that ended with data flowing."""
+        return [tried for tried in self.changed.values() if tried.ending == CONNECTED]
 
 
 def told(row: Row) -> Told:
@@ -103,6 +111,7 @@ def told(row: Row) -> Told:
 def count(counts: Counts, transitions: Sequence[Told], reasons: dict[int, str | None]) -> None:
     """Adds transitions, in the log's order. `reasons` holds what each connector's was before, and is kept up."""
     for one in transitions:
+        counts.unsure |= one.connector not in reasons and one.source not in _WITHOUT_REASON
         _count_hour(counts, one, reasons.get(one.connector))
         reasons[one.connector] = one.record["connector"]["reason"]
         _count_error(counts, one)
@@ -138,6 +147,8 @@ def _follow_attempt(counts: Counts, one: Told) -> None:
     open_ = tried is not None and tried.ended_at is None
     if one.trigger is Trigger.START_REAUTH:
         if tried is not None and open_:
+            came_to = one.record.get("replaced_step")
+            tried.step = max(tried.step, PLACE[came_to]) if came_to else tried.step
             _end(counts, tried, one, REPLACED, None)
         counts.tries[one.connector] = opened = _opened(one, tried)
         counts.changed[opened.connector, opened.version] = opened
@@ -224,7 +235,18 @@ class Counter:
                         return False
                     counted, position = await self._count_chunk(position)
                     at_most -= counted
+            await self._sum_up()
         return True
+
+    async def _sum_up(self) -> None:
+        """Makes the sums where they don't hold all that is counted."""
+        async with self._pool.acquire() as connection:
+            if await sums.are_made(connection):
+                return
+        async with self._pool.acquire() as connection, connection.transaction():
+            await tally.lock(connection)
+            if not await sums.are_made(connection):
+                await sums.make(connection)
 
     async def count_notes(self, stretches: int = STRETCHES) -> bool:
         """Counts what notes tell of errors, so many stretches of time at most; returns whether that was all."""
@@ -232,7 +254,8 @@ class Counter:
             for _ in range(stretches):
                 async with self._pool.acquire() as connection, connection.transaction():
                     await tally.lock(connection)
-                    if await tally.count_notes(connection, await log_begins(connection), STRETCH):
+                    summed = await sums.are_made(connection)
+                    if await tally.count_notes(connection, await log_begins(connection), STRETCH, summed):
                         return True
         return False
 
@@ -240,6 +263,7 @@ class Counter:
         """Counts a chunk of a shard's log; returns how many, and how far that is."""
         async with self._pool.acquire() as connection, connection.transaction():
             await tally.lock(connection)
+            summed = await sums.are_made(connection)
             (now,) = [p for p in await tally.positions(connection) if p.shard == wanted.shard]
             rows = [told(row) for row in await tally.chunk(connection, now, CHUNK)]
             firsts: dict[int, int] = {}
@@ -250,6 +274,9 @@ class Counter:
             count(counts, rows, {pk: reason for (pk, _), reason in known.items()})
             await tally.add(connection, counts.hours, counts.errors, list(counts.changed.values()))
             seq = rows[-1].seq if len(rows) == CHUNK else now.logged  # dead letters have numbers, too
-            await tally.move(connection, now.shard, seq)
+            summed &= not counts.unsure
+            if summed:
+                await sums.add(connection, counts.hours, counts.errors, counts.connected)
+            await tally.move(connection, now.shard, seq, summed)
         measure(counts.changed.values())
         return len(rows), Position(now.shard, now.logged, seq)

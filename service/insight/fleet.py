@@ -133,7 +133,7 @@ async def fleet(pool: Pool, counter: LogCounter, tenant: TenantId | None, then: 
         if then is not None and tenant is not None:
             standing = standing_of(await store.states_of_tenant_then(connection, tenant, then))
         else:
-            standing = standing_of(await store.states(connection, tenant))
+            standing = standing_of(await store.states(connection, tenant, counted))
             if then is not None:
                 standing = undone(standing, await store.moves_since(connection, then))
         hour = await store.arrows(connection, tenant, Stretch(at - HOUR, at))

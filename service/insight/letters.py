@@ -114,6 +114,8 @@ def _explained(
     name = f"“{connector_of(letter)}”" if connector_of(letter) else "the connector"
     is_there = connector is not None and connector.state is not State.DELETED
     words = f"{code.sentence} {_sentence(letter.detail)}" if letter.detail != code.sentence else code.sentence
+    if code is DeadLetterCode.UNMAPPED:
+        return Explanation(words, "Correct the adapter's mapping, for the webhooks to come, and drop this one.", False)
     if fault is not None:
         return Explanation(words, _SAY_IT_AGAIN, False)
     match code:

@@ -74,6 +74,9 @@ def _words(entry: Entry, n: Names) -> str:
         case Trigger.START_REAUTH:
             again = ", in place of the one that was open" if entry.source in _ATTEMPTING else ""
             return f"{who} opened an attempt{again}."
+        case Trigger.RESTORED:
+            lost = ", and its credential was lost" if entry.reason is not None else ""
+            return f"The database was restored from a backup{lost}."
         case Trigger.HANDED_ON:
             return f"{who} handed the attempt on by a new link."
         case Trigger.EXPLAINED:
@@ -100,6 +103,8 @@ def _words(entry: Entry, n: Names) -> str:
             return f"The checks ran out of time{because}."
         case Trigger.GRANT_SHARED:
             return f"A sign-in on another connector of the tenant brought credential number {generation}, too."
+        case Trigger.VERIFIED_AGAIN:
+            return f"{who} had the saved sign-in verified again: {_found(entry, n)}{proof}."
         case Trigger.SYNC_EXPIRED:
             end = "regrant gave up" if entry.to is State.FAILED else "it was asked for again"
             return f"The sync gave no result in time; {end}."
@@ -114,6 +119,14 @@ def _words(entry: Entry, n: Names) -> str:
             return f"{who} took it off; its credential was shredded."
         case Trigger.DELETE:
             return f"{who} deleted it; what it held was shredded."
+
+
+def _found(entry: Entry, n: Names) -> str:
+    """What the provider said of the saved sign-in."""
+    if entry.reason is Reason.CONNECTED:
+        asked = ", and a sync was asked for" if entry.to is State.SYNCING else ""
+        return f"it is right{asked}"
+    return n.because(entry.reason) if entry.reason else "nothing came of it"
 
 
 _ATTEMPTING = (State.AWAITING_AUTH, State.VERIFYING)

@@ -25,6 +25,11 @@ from statemachine.inputs import Input
 MAX_VALUE_BYTES = 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 
+UNMAPPED_TYPE = "io.regrant.adapter.unmapped.v1"
+"""What an adapter writes when it can't make an event of a webhook: the webhook's bytes, bound for the dead letters."""
+UNMAPPED_WHY = "unmapped"
+"""The attribute that says what is missing."""
+
 Body = TypeVar("Body", bound=BaseModel)
 Said: TypeAlias = Input | ReportedFailure
 ToInput: TypeAlias = Callable[[ConnectorId, datetime, str, Body], Said]
@@ -69,6 +74,8 @@ def decode(
     """
     _check_size(value, headers)
     event = from_record(key, value, headers)
+    if event.type == UNMAPPED_TYPE:
+        raise BadRecord(DeadLetterCode.UNMAPPED, event.extensions.get(UNMAPPED_WHY, "what it is about"))
     word = _word_for(event.type, topic)
     connector = _connector(event, key)
     if event.time is None:

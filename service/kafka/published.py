@@ -10,6 +10,7 @@ import orjson
 from schemas import channels
 from schemas.channels import Message
 from schemas.dead_letters import DeadLetterHeader
+from schemas.ids import Shard
 from schemas.value import value
 from service.kafka.cloudevents import Header, constant_headers, context_headers
 from service.store.log import DeadLetter, Entry, Logged
@@ -41,26 +42,28 @@ class Publication:
         """
         return [self._dead_letter(entry)] if isinstance(entry, DeadLetter) else self._transition(entry, traceparent)
 
+    def relay_of(self, shard: Shard) -> str:
+        """The transactional id of whoever publishes a shard: there is one at a time."""
+        return f"{self.prefix}regrant-relay-{shard}"
+
+    def state_of(self, entry: Logged) -> Published:
+        """The snapshot alone, which the compacted topic holds."""
+        return self._state(entry, _context(entry))
+
     def _transition(self, entry: Logged, traceparent: str | None) -> list[Published]:
-        trace = orjson.loads(entry.trace) if entry.trace else {}
-        context = context_headers(
-            source=f"/regrant/tenants/{entry.tenant}",
-            subject=entry.connector,
-            time=_written(entry.at),
-            sequence=entry.version,
-            traceparent=traceparent or trace.get("traceparent"),
-            correlation_id=trace.get("correlationid"),
-            causation_id=trace.get("causationid"),
-        )
-        state = None if entry.deleted else entry.state
+        context = _context(entry, traceparent)
         published = [
             self._event(channels.TRANSITIONS.topic, channels.TRANSITION, entry, entry.record, context),
-            self._event(channels.STATES.topic, channels.STATE, entry, state, context),
+            self._state(entry, context),
         ]
         if entry.sync_request is not None:
             topic, message = channels.SYNC_REQUESTS.topic, channels.SYNC_REQUEST
             published.append(self._event(topic, message, entry, entry.sync_request, context))
         return published
+
+    def _state(self, entry: Logged, context: Sequence[Header]) -> Published:
+        data = None if entry.deleted else entry.state
+        return self._event(channels.STATES.topic, channels.STATE, entry, data, context)
 
     def _event(
         self, topic: str, message: Message, entry: Logged, data: str | None, context: Sequence[Header]
@@ -81,6 +84,20 @@ class Publication:
         }
         headers = [*entry.headers, *((name.value, value.encode()) for name, value in told.items())]
         return Published(f"{entry.topic}.dlq", entry.key, entry.value, headers)
+
+
+def _context(entry: Logged, traceparent: str | None = None) -> Sequence[Header]:
+    """What all records of an entry say of where they come from."""
+    trace = orjson.loads(entry.trace) if entry.trace else {}
+    return context_headers(
+        source=f"/regrant/tenants/{entry.tenant}",
+        subject=entry.connector,
+        time=_written(entry.at),
+        sequence=entry.version,
+        traceparent=traceparent or trace.get("traceparent"),
+        correlation_id=trace.get("correlationid"),
+        causation_id=trace.get("causationid"),
+    )
 
 
 # A batch has one time, and there are few kinds of records.

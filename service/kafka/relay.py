@@ -77,7 +77,7 @@ class Relay:
                 pause = min(pause * 2, 5)
 
     async def _own(self) -> None:
-        producer = self.make_producer(f"{self.publication.prefix}regrant-relay-{self.shard}")
+        producer = self.make_producer(self.publication.relay_of(self.shard))
         try:
             await producer.start()  # raises the producer epoch: the former relay is fenced from here on
             position = await self.store.claim_relay(self.shard)
@@ -140,20 +140,22 @@ class Relay:
                 for entry, span in zip(entries, spans, strict=True)
                 for record in self.publication.records_of(entry, span.traceparent)
             ]
-            await self._send(producer, records)
+            await publish(producer, self.shard, records)
         metrics.PUBLISHED.inc(len(entries))
 
-    async def _send(self, producer: AIOKafkaProducer, records: Sequence[Published]) -> None:
-        async with asyncio.timeout(PUBLISH_LIMIT_S):
-            # Never aborted by us: whoever fails here gets a new producer, whose start ends the transaction.
-            await producer.begin_transaction()
-            sent = []
-            for topic, batch in _batches(producer, records):
-                sent.append(await producer.send_batch(batch, topic, partition=int(self.shard)))
-            for answer in await asyncio.gather(*sent, return_exceptions=True):
-                if isinstance(answer, BaseException):
-                    raise answer
-            await producer.commit_transaction()
+
+async def publish(producer: AIOKafkaProducer, shard: Shard, records: Sequence[Published]) -> None:
+    """Writes records to the shard's partition of their topics, in order, in one transaction."""
+    async with asyncio.timeout(PUBLISH_LIMIT_S):
+        # Never aborted by us: whoever fails here gets a new producer, whose start ends the transaction.
+        await producer.begin_transaction()
+        sent = []
+        for topic, batch in _batches(producer, records):
+            sent.append(await producer.send_batch(batch, topic, partition=int(shard)))
+        for answer in await asyncio.gather(*sent, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+        await producer.commit_transaction()
 
 
 def _end_if_cancelled() -> None:

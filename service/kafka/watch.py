@@ -55,6 +55,9 @@ async def watch(consumer: AIOKafkaConsumer, positions: Callable[[], Awaitable[Po
         await asyncio.sleep(CHECK_EVERY_S)
         at, now = await positions(), clock()
         ends = await _ends(consumer, at)
+        if beyond := [f"{p.topic}[{p.partition}]" for p, offset in at.items() if ends.get(p, offset) < offset]:
+            # What comes below would be taken for consumed: it is another cluster, or one that lost records.
+            log.error("offsets_beyond_the_topic", partitions=beyond, mend="docs/disaster.md")
         behind = {partition: offset for partition, offset in at.items() if ends.get(partition, 0) > offset}
         stands = {
             partition: stands[partition] if stands.get(partition, (-1,))[0] == offset else (offset, now)

@@ -17,7 +17,7 @@ from service.engine.door import Engine
 from service.oauth.description import Providers
 from service.oauth.keeper import Access
 from service.oauth.refresh import Cause, NoToken, Refresher
-from service.store import probes
+from service.store import credentials, probes
 from service.store.due import Job, finish, postpone
 from service.store.pool import Pool
 
@@ -70,7 +70,7 @@ class Prober:
     async def run(self, job: Job) -> None:
         """Asks the provider about one connector's grant."""
         async with self._pool.acquire() as connection:
-            row = await probes.current(connection, job.pk)
+            row = await credentials.current(connection, job.pk)
         denied = None
         # A credential that can't be refreshed can't be probed: the next sync tells.
         if row is not None and row.refresh_sealed is not None and not row.wants_login:

@@ -67,6 +67,8 @@ class Cause:
     """What the audit keeps of the refresh token's opening."""
     instead: Mapping[Reason, Reason] = field(default_factory=dict)
     """What a refusal means where the cause tells more than the provider's answer."""
+    ended: Sequence[str] = ENDED
+    """The reasons that stop it."""
 
 
 NEEDED = Cause(Access("regrant", "refresh"))
@@ -170,8 +172,8 @@ class Refresher:
                 if (pause := self._circuits[row.provider].pause()) is not None:
                     return Denied(NoToken.PROVIDER_UNAVAILABLE, Reason.PROVIDER_UNAVAILABLE, pause)
                 async with self._pool.acquire() as connection:
-                    lease = await refreshes.lease_refresh(connection, row, REFRESH_LEASE, ENDED)
-                    if lease is None and not await refreshes.unchanged(connection, row, ENDED):
+                    lease = await refreshes.lease_refresh(connection, row, REFRESH_LEASE, cause.ended)
+                    if lease is None and not await refreshes.unchanged(connection, row, cause.ended):
                         return None
                     left_behind = lease is None and await refreshes.left_behind(connection, row)
                 if left_behind:

@@ -89,14 +89,42 @@ async def verify(
             await reached(Step.ACCOUNT_CHECKED)
             role = await _role(outbound, config, grant, account.id, proved.person, claims.values)
             if role is not None:
-                return role
+                return _of_who_signs_in(role)
             await reached(Step.PERMISSION_CHECKED)
             return VerifiedAccount(account, claims.subject or proved.person)
         case Rejection(reason=Reason.ACCESS_REVOKED | Reason.TOKEN_REFUSED) if expected and _by_call(config):
             other = claims.account or claimed
             return await _wrong(outbound, config, grant, other if other != expected.id else None, proof.evidence)
         case _:
-            return proof
+            return _of_who_signs_in(proof)
+
+
+async def verify_saved(
+    outbound: Outbound, config: ProviderConfig, grant: Grant, account: Account
+) -> Rejection | Unavailable | None:
+    """Asks whether a grant that is in use still opens its account; `None`: it does.
+
+    Nobody signs in, so scope and role stay as they were found; what the provider says counts as if a sync had met it.
+    """
+    claims = await claims_of(outbound, config, grant, None)
+    if isinstance(claims, Unavailable):
+        return claims
+    if isinstance(claims, BadToken):  # the provider changed what its tokens look like: no fault of the customer's
+        return Unavailable(Reason.SYNC_FAULT, sent=False)
+    proof = await _proof(outbound, config, grant, account.id, claims.values)
+    if isinstance(proof, _Proved):
+        there = any(one.id == account.id for one in proof.accounts) and claims.account in (None, account.id)
+        return None if there else Rejection(Reason.ACCESS_REVOKED, Step.EXCHANGED)
+    if isinstance(proof, Rejection) and proof.reason is Reason.CODE_REFUSED:  # the address can't be made
+        return Unavailable(Reason.SYNC_FAULT, sent=False)
+    return proof
+
+
+def _of_who_signs_in(found: Rejection | Unavailable) -> Rejection | Unavailable:
+    """A person who may sign in, and whose access ended: who signs in for this connector has to be another one."""
+    if isinstance(found, Rejection) and found.reason is Reason.USER_DEACTIVATED:
+        return Rejection(Reason.NEEDS_ADMIN, Step.ACCOUNT_CHECKED, evidence=found.evidence)
+    return found
 
 
 def _by_call(config: ProviderConfig) -> bool:
@@ -213,8 +241,6 @@ def _rejected(config: ProviderConfig, answer: Answer) -> Rejection | Unavailable
     evidence = Evidence(at="api", status=answer.status, code=verdict.code, request_id=answer.request_id)
     if verdict.verdict == "transient":
         return unavailable_of(config, answer)
-    if verdict.reason is Reason.USER_DEACTIVATED:
-        return Rejection(Reason.NEEDS_ADMIN, Step.ACCOUNT_CHECKED, evidence=evidence)
     return Rejection(verdict.reason, Step.EXCHANGED, evidence=evidence)
 
 

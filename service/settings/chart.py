@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from service.settings.variables import ANY_PROVIDER, Variable, variables
+from service.settings.variables import ANY, Variable, variables
 
 VALUES_SCHEMA = Path(__file__).parents[2] / "helm" / "regrant" / "values.schema.json"
 
@@ -32,13 +32,13 @@ def config_schema() -> Schema:
 
 
 def _below(section: Schema, part: str) -> Schema:
-    if part != ANY_PROVIDER:
+    if not part.startswith(ANY):
         below: Schema = section["properties"].setdefault(part, _object())
         return below
     if section["additionalProperties"] is False:
         section["additionalProperties"] = _object()
-    provider: Schema = section["additionalProperties"]
-    return provider
+    any_: Schema = section["additionalProperties"]
+    return any_
 
 
 def _object(description: str | None = None) -> Schema:

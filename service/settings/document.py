@@ -17,7 +17,8 @@ Made from `service/settings/model.py` by `python -m service.settings`; don't edi
   where its name ends so): `REGRANT_KAFKA__BOOTSTRAP` is `bootstrap` below `kafka`. A variable goes before the file.
 - A secret can be read from a file: `REGRANT_DATABASE__DSN_FILE=/etc/regrant/dsn`, or `dsn_file` below `database`.
 - A list in a variable is separated by commas. A duration is ISO 8601 (`PT15M`) or a number of seconds.
-- `<PROVIDER>` is a provider's id in capitals with `_` for `-`: `QUICKBOOKS_ONLINE`.
+- `<PROVIDER>` is a provider's id in capitals with `_` for `-`: `QUICKBOOKS_ONLINE`. `<WEBHOOK>` and
+  `<ADAPTER>` are names of yours.
 - A variable that begins with `REGRANT_` and is no setting ends the start. A Kubernetes Service named `regrant` makes
   such variables: set `enableServiceLinks: false`, as the chart does.
 - `regrant settings` prints what is set, without secrets.

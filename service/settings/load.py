@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
 from service.settings.model import Settings
-from service.settings.variables import ANY_PROVIDER, FILE, PREFIX, Variable, variable_name, variables
+from service.settings.variables import ANY, FILE, PREFIX, Variable, variable_name, variables
 
 CONFIG = "REGRANT_CONFIG"
 """Names the settings file."""
@@ -61,7 +61,7 @@ def _read_environment(environ: Mapping[str, str]) -> Tree:
     for name in environ:
         if name.upper().startswith(PREFIX) and name != CONFIG and not name.startswith(_OF_THE_TESTS):
             _check_name(name)
-    return _with_provider_ids(_Environment(environ)())
+    return _with_names(_Environment(environ)())
 
 
 def _check_name(name: str) -> None:
@@ -94,7 +94,7 @@ def _read_file(path: Path) -> Tree:
         return {}
     if not isinstance(read, dict):
         raise SettingsError(f"{CONFIG} is wrong: {path} must hold sections like `kafka:`")
-    tree = _with_provider_ids(read)
+    tree = _with_names(read)
     for leaf, value in _leaves(tree, ()):
         _check_leaf(leaf, value, path)
     return tree
@@ -120,7 +120,7 @@ def _check_leaf(leaf: Sequence[str], value: object, path: Path) -> None:
 
 
 def _matches(mine: Sequence[str], theirs: Sequence[str]) -> bool:
-    return len(mine) == len(theirs) and all(m in (t, ANY_PROVIDER) for m, t in zip(mine, theirs, strict=True))
+    return len(mine) == len(theirs) and all(m == t or m.startswith(ANY) for m, t in zip(mine, theirs, strict=True))
 
 
 def _leaves(tree: Tree, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -148,12 +148,13 @@ def _variable_at(path: Sequence[str]) -> Variable | None:
 # The layers on top of each other.
 
 
-def _with_provider_ids(tree: Tree) -> Tree:
-    """Providers by their id in both layers, so that a variable meets the file's provider of the same id."""
-    providers = tree.get("providers")
-    if isinstance(providers, dict):
-        return {**tree, "providers": {str(name).replace("_", "-"): value for name, value in providers.items()}}
-    return tree
+def _with_names(tree: Tree) -> Tree:
+    """What the deployment names, by those names in both layers, so that a variable meets the file's section."""
+    return tree | {
+        section: {str(name).replace("_", "-"): value for name, value in named.items()}
+        for section in ("providers", "webhooks", "adapters")
+        if isinstance(named := tree.get(section), dict)
+    }
 
 
 def _laid_over(below: Tree, above: Tree) -> Tree:
@@ -184,7 +185,7 @@ def _sections(tree: Tree, path: Sequence[str], done: tuple[str, ...]) -> Iterato
     if not path:
         yield done, tree
         return
-    for name in list(tree) if path[0] == ANY_PROVIDER else [path[0]]:
+    for name in list(tree) if path[0].startswith(ANY) else [path[0]]:
         if isinstance(below := tree.get(name), dict):
             yield from _sections(below, path[1:], (*done, name))
 

@@ -26,7 +26,7 @@ from schemas.secret import Secret
 from service.settings.values import (
     absolute_url,
     broker,
-    by_provider_id,
+    by_name,
     collector_url,
     duration,
     durations,
@@ -42,6 +42,7 @@ from statemachine.connector import Rules
 SecretText = Annotated[Secret, BeforeValidator(secret)]
 Origin = Annotated[str, BeforeValidator(origin)]
 Url = Annotated[str, BeforeValidator(absolute_url)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 
 
 class Section(BaseModel):
@@ -246,6 +247,47 @@ class Provider(Section):
         return self
 
 
+class Webhook(Section):
+    url: Url = Field(examples=["https://app.example.com/webhooks/regrant"])
+    """Where events are sent to, one POST each."""
+    secret_files: Annotated[tuple[FilePath, ...], BeforeValidator(items)] = Field(
+        min_length=1, max_length=3, examples=["/etc/regrant/webhooks/host"]
+    )
+    """Files with a signing secret each (`whsec_` and base64), separated by commas: each makes a signature, so that two
+    overlap while a secret is replaced. They are read again for each event."""
+    kinds: Annotated[tuple[Literal["transitions", "notices", "sync_requests"], ...], BeforeValidator(items)] = Field(
+        ("transitions", "sync_requests"), min_length=1, examples=["notices"]
+    )
+    """What is sent, separated by commas: transitions (or of these only the notices: whom to wake, or silence), and
+    sync_requests."""
+    tenants: Annotated[tuple[str, ...], BeforeValidator(items)] = Field((), examples=["acme,umbrella"])
+    """Whose events are sent, separated by commas; without it everybody's."""
+    private: bool = False
+    """Whether its host may resolve to an address that isn't public: one of your own network."""
+
+
+class Adapter(Section):
+    kind: Literal["airbyte", "fivetran", "nango"] | None = Field(None, examples=["fivetran"])
+    """Whose webhooks come in here; or mapping_file."""
+    mapping_file: FilePath | None = Field(None, examples=["/etc/regrant/adapters/own.yaml"])
+    """A file that says what another sender's webhooks mean."""
+    secret: SecretText = Field(examples=["…"])
+    """What the sender signs with; for airbyte the last part of the address."""
+    former_secret: SecretText | None = Field(None, examples=["…"])
+    """Accepted, too, while the secret is replaced."""
+    prefix: str = Field("", pattern=r"^[A-Za-z0-9._~-]{0,64}$", examples=["fivetran."])
+    """What stands before the sender's id of a connection to make the connector's id."""
+    unknown: Literal["dead_letter", "ignore"] = "dead_letter"
+    """What becomes of word about a connection that is no connector of this deployment."""
+
+    @model_validator(mode="after")
+    def _one_mapping(self) -> Self:
+        if (self.kind is None) == (self.mapping_file is None):
+            found = "neither" if self.kind is None else "both"
+            raise wrong(f"exactly one of kind and mapping_file is needed, not {found}", "kind")
+        return self
+
+
 def _retention(given: object, info: ValidationInfo) -> object:
     return duration(given, str(info.field_name))
 
@@ -323,11 +365,13 @@ class Settings(BaseSettings):
     keys: Keys
     jwt: Jwt
     web: Web
-    providers: Annotated[dict[str, Provider], BeforeValidator(by_provider_id)] = Field(default_factory=dict)
+    providers: Annotated[dict[str, Provider], BeforeValidator(by_name)] = Field(default_factory=dict)
     provider_folders: Annotated[tuple[DirectoryPath, ...], BeforeValidator(items)] = Field(
         (), examples=["/etc/regrant/providers"]
     )
     """Folders with descriptions of further providers, separated by commas."""
+    webhooks: Annotated[dict[Name, Webhook], BeforeValidator(by_name)] = Field(default_factory=dict)
+    adapters: Annotated[dict[Name, Adapter], BeforeValidator(by_name)] = Field(default_factory=dict)
     rules: Annotated[Rules, BeforeValidator(_parsed_rules)] = Field(default_factory=Rules)
     limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
@@ -367,6 +411,8 @@ class Settings(BaseSettings):
         for name in ("frame_ancestors", "return_urls"):
             for url in getattr(self.web, name):
                 yield ("web", name), url
+        for name, webhook in self.webhooks.items():
+            yield ("webhooks", name, "url"), webhook.url
 
     @classmethod
     def settings_customise_sources(

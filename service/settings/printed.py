@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.settings.model import Settings
-from service.settings.variables import ANY_PROVIDER, variable_name, variables, written
+from service.settings.variables import ANY, variable_name, variables, written
 
 
 def printed(settings: Settings) -> dict[str, str]:
@@ -36,10 +36,10 @@ def _values(of: Any, path: tuple[str, ...], done: tuple[str, ...]) -> Iterator[t
     """The values at `path`, of which a provider's exists once a provider. Any: settings hold many types."""
     if not path:
         yield done, of
-    elif path[0] == ANY_PROVIDER:
+    elif path[0].startswith(ANY):
         assert isinstance(of, Mapping)
-        for name, provider in of.items():
-            yield from _values(provider, path[1:], (*done, name))
+        for name, one in of.items():
+            yield from _values(one, path[1:], (*done, name))
     else:
         yield from _values(getattr(of, path[0]), path[1:], (*done, path[0]))
 

@@ -65,8 +65,8 @@ def durations(given: object, name: str) -> object:
     return tuple(duration(one, name) for one in listed) if isinstance(listed, tuple | list) else listed
 
 
-def by_provider_id(given: object) -> object:
-    """Providers by id. A variable's name can't hold `-`, so `QUICKBOOKS_ONLINE` means `quickbooks-online`."""
+def by_name(given: object) -> object:
+    """Providers by id, webhooks by name. A variable's name holds no `-`: `QUICKBOOKS_ONLINE` is `quickbooks-online`."""
     if isinstance(given, dict):
         return {str(name).replace("_", "-"): provider for name, provider in given.items()}
     return given

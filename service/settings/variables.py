@@ -19,7 +19,8 @@ from service.settings.model import Settings
 from statemachine.connector import Rules
 
 PREFIX = "REGRANT_"
-ANY_PROVIDER = "<PROVIDER>"
+ANY = "<"
+"""What the name of a placeholder begins with: `<PROVIDER>` stands for any provider's id, `<WEBHOOK>` for any name."""
 FILE = "_file"
 """Behind the name of a secret: the path of a file that holds it."""
 
@@ -36,7 +37,7 @@ class Variable:
     """One setting."""
 
     path: tuple[str, ...]
-    """Where it stands in the model; `<PROVIDER>` stands for any provider's id."""
+    """Where it stands in the model, with a placeholder for what the deployment names."""
     required: bool
     default: str
     """As it would be written in a variable; empty for none."""
@@ -62,7 +63,7 @@ def _of_model(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Variabl
         inner = _inner(field.annotation)
         here = (*path, name)
         if get_origin(inner) is dict and _is_a(BaseModel, get_args(inner)[1]):
-            yield from _of_model(get_args(inner)[1], (*here, ANY_PROVIDER))
+            yield from _of_model(get_args(inner)[1], (*here, f"{ANY}{name.removesuffix('s').upper()}>"))
         elif _is_a(BaseModel, inner):
             yield from _of_model(inner, here)
         elif inner is Rules:

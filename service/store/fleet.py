@@ -6,15 +6,16 @@ What is read together is read in one snapshot (`snapshot`): the connectors, the 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
 from schemas.ids import TenantId
+from service.store import sums
 from service.store.pool import Connection
 from service.store.retention import begin_of
 
-# Of one tenant (index connector_tenant), or of all, which reads each connector once.
+# Of one tenant (index connector_tenant), or of all where the sums aren't made: that reads each connector once.
 STATES = """
 select provider, state, reason, count(*) as number from connector
 where state <> 'deleted' and ($1::text is null or tenant_id = $1) group by provider, state, reason
@@ -99,24 +100,28 @@ where i.inhparent = 'transition'::regclass
 """
 
 
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A time, cut into whole hours and the two begun ones at its edges."""
+    """A time, to be cut into whole hours or days (UTC) and the two begun ones at its edges."""
 
     since: datetime
     until: datetime
 
-    def cut(self) -> tuple[datetime, ...]:
-        """Whole hours from, to; first edge from, to; last edge from, to. Each up to its end, which isn't in it."""
-        first, last = _hour_after(self.since), self.until.replace(minute=0, second=0, microsecond=0)
+    def cut(self, unit: timedelta = HOUR) -> tuple[datetime, ...]:
+        """Whole ones from, to; first edge from, to; last edge from, to. Each up to its end, which isn't in it."""
+        first, last = _next(self.since, unit), self.until - (self.until - _EPOCH) % unit
         if first >= last:
             return self.until, self.until, self.since, self.until, self.until, self.until
         return first, last, self.since, first, last, self.until
 
 
-def _hour_after(at: datetime) -> datetime:
-    hour = at.replace(minute=0, second=0, microsecond=0)
-    return hour if hour == at else hour + timedelta(hours=1)
+def _next(at: datetime, unit: timedelta) -> datetime:
+    """The first whole one from then on."""
+    return at + (_EPOCH - at) % unit
 
 
 @asynccontextmanager
@@ -126,8 +131,10 @@ async def snapshot(connection: Connection) -> AsyncIterator[datetime]:
         yield await connection.fetchval("select now()")
 
 
-async def states(connection: Connection, tenant: TenantId | None) -> list[asyncpg.Record]:
-    """How many connectors there are by provider, state and reason."""
+async def states(connection: Connection, tenant: TenantId | None, counted: bool) -> list[asyncpg.Record]:
+    """How many connectors there are by provider, state and reason. `counted`: next to nothing is left to be counted."""
+    if tenant is None and counted and await sums.are_made(connection):
+        return await connection.fetch(sums.STANDING)
     return await connection.fetch(STATES, tenant)
 
 
@@ -138,7 +145,7 @@ async def states_of_tenant_then(connection: Connection, tenant: TenantId, then: 
 
 async def moves_since(connection: Connection, then: datetime) -> list[asyncpg.Record]:
     """Everything that was logged after an instant, added up: what has to be undone to be back there."""
-    return await connection.fetch(MOVES_SINCE, then, _hour_after(then))
+    return await connection.fetch(MOVES_SINCE, then, _next(then, HOUR))
 
 
 async def arrows(connection: Connection, tenant: TenantId | None, within: Stretch) -> list[asyncpg.Record]:

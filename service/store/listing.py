@@ -16,8 +16,15 @@ _CHOSEN = """
     and ($6::text is null or position($6 in lower(concat_ws(' ', connector_id, name, account_id, account_name))) > 0)
 order by connector_id limit $7
 """
-# Of all tenants, in the order of the unique index on ids.
-CONNECTORS = f"select * from connector where connector_id > $1 and state <> 'deleted' {_CHOSEN}"  # noqa: S608
+# Of all tenants, in the order of the unique index on ids, up to a bound where there is one.
+CONNECTORS = f"""
+select * from connector
+where connector_id > $1 and ($8::text is null or connector_id <= $8) and connector_id is distinct from $9
+    and state <> 'deleted' {_CHOSEN}
+"""  # noqa: S608
+WITH_ID = "select * from connector where connector_id = $1 and state <> 'deleted'"
+# The id that so many are up to, whatever became of them; by the same index alone. None where there are fewer.
+BOUND = "select connector_id from connector where connector_id > $1 order by connector_id offset $2 limit 1"
 # Of all tenants, where something is the matter: index connector_not_healthy.
 NOT_HEALTHY = f"""
 select * from connector where connector_id > $1 and state not in ('healthy', 'deleted') {_CHOSEN}
@@ -25,6 +32,40 @@ select * from connector where connector_id > $1 and state not in ('healthy', 'de
 # Of one tenant: index connector_tenant.
 OF_TENANT = f"""
 select * from connector where connector_id > $1 and state <> 'deleted' and tenant_id = $8 {_CHOSEN}
+"""  # noqa: S608
+
+# Those that went from one of these states to that one within the day before an instant. Of all tenants by the log's
+# time (index transition_at), of one tenant by its connectors (indexes connector_tenant, transition_connector).
+_WENT = """
+t.at > coalesce($8, now()) - interval '1 day' and t.at <= coalesce($8, now())
+    and ($9::text[] is null or t.from_state = any($9::text[]::connector_state[]))
+    and ($10::text is null or t.to_state = $10::text::connector_state)
+"""
+MOVED = f"""
+select connector.* from (select distinct t.connector from transition t where {_WENT}) went
+join connector on connector.id = went.connector
+where connector_id > $1 and state <> 'deleted' {_CHOSEN}
+"""  # noqa: S608
+MOVED_OF_TENANT = f"""
+select * from connector where connector_id > $1 and state <> 'deleted' and tenant_id = $11
+    and exists (select from transition t where t.connector = connector.id and {_WENT}) {_CHOSEN}
+"""  # noqa: S608
+# The same, of whatever became of them since.
+_WENT_THEN = """
+t.at > $3::timestamptz - interval '1 day' and t.at <= $3
+    and ($4::text[] is null or t.from_state = any($4::text[]::connector_state[]))
+    and ($5::text is null or t.to_state = $5::text::connector_state)
+"""
+MOVED_IDS = f"""
+select c.id, c.connector_id from (select distinct t.connector from transition t where {_WENT_THEN}) went
+join connector c on c.id = went.connector
+where c.connector_id > $1 order by c.connector_id limit $2
+"""  # noqa: S608
+MOVED_IDS_OF_TENANT = f"""
+select c.id, c.connector_id from connector c
+where c.connector_id > $1 and c.tenant_id = $6
+    and exists (select from transition t where t.connector = c.id and {_WENT_THEN})
+order by c.connector_id limit $2
 """  # noqa: S608
 
 # The next connectors, whatever became of them.
@@ -49,6 +90,14 @@ where c.connector_id = $1 and c.tenant_id = $2 and t.at <= $3 order by t.version
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """Which transitions connectors made within a day; `None`: whatever it is."""
+
+    sources: Sequence[str] | None
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """Which connectors are wanted; `None`: whatever it is."""
 
@@ -60,19 +109,51 @@ class Chosen:
     """The reasons of those that are failed; the empty one is none."""
     text: str | None = None
     """In lower case."""
+    but: ConnectorId | None = None
+    """One that isn't wanted again."""
+    moved: Moved | None = None
+    """What they did within the last day."""
 
     @property
     def is_about_few(self) -> bool:
         return self.states is not None and "healthy" not in self.states
 
+    @property
+    def may_look_at_many(self) -> bool:
+        """Whether connectors are passed over that no index leaves out."""
+        narrow = self.text is not None or self.provider is not None or self.states is not None
+        return narrow and self.tenant is None and self.moved is None and not self.is_about_few
 
-async def connectors(connection: Connection, chosen: Chosen, after: str, limit: int) -> tuple[list[Connector], bool]:
-    """A page of connectors after an id, and whether there are more."""
+
+async def with_id(connection: Connection, id_: str) -> Connector | None:
+    """The connector of that id, whosever it is."""
+    row = await connection.fetchrow(WITH_ID, id_)
+    return connector_of(row) if row is not None else None
+
+
+async def bound(connection: Connection, after: str, looked_at: int) -> str | None:
+    """The last id that is looked at, where a page looks at so many connectors; `None`: at all that are left."""
+    found: str | None = await connection.fetchval(BOUND, after, looked_at - 1)
+    return found
+
+
+async def connectors(
+    connection: Connection, chosen: Chosen, after: str, until: str | None, limit: int
+) -> tuple[list[Connector], bool]:
+    """A page of connectors after an id (and up to one, of all tenants'), and whether there are more."""
     given = (after, chosen.states, chosen.provider, chosen.reasons, chosen.failed_for, chosen.text, limit + 1)
-    if chosen.tenant is not None:
+    if chosen.moved is not None:
+        went = (None, chosen.moved.sources, chosen.moved.to)
+        if chosen.tenant is not None:
+            rows = await connection.fetch(MOVED_OF_TENANT, *given, *went, chosen.tenant)
+        else:
+            rows = await connection.fetch(MOVED, *given, *went)
+    elif chosen.tenant is not None:
         rows = await connection.fetch(OF_TENANT, *given, chosen.tenant)
+    elif chosen.is_about_few:
+        rows = await connection.fetch(NOT_HEALTHY, *given)
     else:
-        rows = await connection.fetch(NOT_HEALTHY if chosen.is_about_few else CONNECTORS, *given)
+        rows = await connection.fetch(CONNECTORS, *given, until, chosen.but)
     return [connector_of(row) for row in rows[:limit]], len(rows) > limit
 
 
@@ -84,6 +165,18 @@ async def next_ids(
         rows = await connection.fetch(IDS, after, limit)
     else:
         rows = await connection.fetch(IDS_OF_TENANT, after, limit, tenant)
+    return [(row["id"], ConnectorId(row["connector_id"])) for row in rows]
+
+
+async def next_moved_ids(
+    connection: Connection, moved: Moved, tenant: TenantId | None, then: datetime, after: str, limit: int
+) -> list[tuple[int, ConnectorId]]:
+    """As `next_ids`, of those that made such a transition within the day before `then`."""
+    given = (after, limit, then, moved.sources, moved.to)
+    if tenant is None:
+        rows = await connection.fetch(MOVED_IDS, *given)
+    else:
+        rows = await connection.fetch(MOVED_IDS_OF_TENANT, *given, tenant)
     return [(row["id"], ConnectorId(row["connector_id"])) for row in rows]
 
 

@@ -5,12 +5,19 @@ from typing import TypeAlias
 import asyncpg
 import asyncpg.pool
 
+from service.store.migration import newest
+
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
+APPLICATION = "regrant"
+
 _SETTINGS = {
-    "application_name": "regrant",
+    # With the newest migration that this version knows: what is done after a roll-out waits for the older ones to end.
+    "application_name": f"{APPLICATION} schema {newest()}",
     "jit": "off",  # set-based statements over few rows: compiling them costs more than it saves
+    # A page must not take the cores of those who write; and plans for many workers read whole tables.
+    "max_parallel_workers_per_gather": "0",
     "timezone": "UTC",
     "statement_timeout": "30s",
     "idle_in_transaction_session_timeout": "5s",  # a worker that is frozen in a transaction must not hold its shard

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from schemas.ids import ConnectorId, Shard
+from schemas.ids import AttemptId, ConnectorId, Shard
+from schemas.lifecycle import Step
 from service.store.batch import Batch, Loaded, ShardOf
 from service.store.due import Due, Job
 from service.store.log import Entry
@@ -19,6 +20,10 @@ class ConnectorStore(Protocol):
 
     async def load(self, ids: Collection[ConnectorId], shard_of: ShardOf) -> tuple[datetime, dict[ConnectorId, Loaded]]:
         """The database's time, and the connectors named; one that doesn't exist is absent, of its id's shard."""
+        ...
+
+    async def steps(self, attempts: Collection[AttemptId]) -> dict[AttemptId, Step]:
+        """How far these attempts came; one that isn't known is left out."""
         ...
 
     async def store(self, batch: Batch, now: datetime) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from schemas.ids import ConnectorId, Shard
+from schemas.ids import AttemptId, ConnectorId, Shard
+from schemas.lifecycle import Step
 from service.store import due, log, partitions, write
 from service.store.batch import Batch, Conflict, Loaded, ShardOf
 from service.store.due import Due, Job
@@ -27,6 +28,10 @@ class PostgresStore:
     async def load(self, ids: Collection[ConnectorId], shard_of: ShardOf) -> tuple[datetime, dict[ConnectorId, Loaded]]:
         async with self.pool.acquire() as connection:
             return await write.load(connection, ids, shard_of)
+
+    async def steps(self, attempts: Collection[AttemptId]) -> dict[AttemptId, Step]:
+        async with self.pool.acquire() as connection:
+            return await write.steps(connection, attempts)
 
     async def store(self, batch: Batch, now: datetime) -> None:
         async with self.pool.acquire() as connection:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from schemas.ids import ProviderId
-from service.store.credentials import FIELDS, CredentialRow, known
 from service.store.pool import Connection
 
 # Of a flood of hints about an account, one a minute counts, over all replicas: the row that is updated is locked.
@@ -25,16 +24,8 @@ counted as (
 insert into job (kind, connector, run_at) select 'probe', b.id, c.asked_at from believed b, counted c
 """
 
-CURRENT = f"{FIELDS} where k.connector = $1 and k.status = 'current'"
-
 
 async def want(connection: Connection, provider: ProviderId, account: str, every: timedelta) -> bool:
     """Has the account's grants probed, unless they were during the time `every`; whether it was so."""
     made: str = await connection.execute(WANT, provider, account, every)
     return made != "INSERT 0 0"
-
-
-async def current(connection: Connection, pk: int) -> CredentialRow | None:
-    """The credential that a connector uses."""
-    row = await connection.fetchrow(CURRENT, pk)
-    return known(row) if row else None

@@ -14,6 +14,8 @@ from statemachine.connector import Connector
 
 CONNECTOR = "select * from connector where connector_id = $1 and tenant_id = $2"
 
+IS_KNOWN = "select exists (select from connector where connector_id = $1)"
+
 # When the current credentials of some connectors end. Index credential_current.
 ENDS = """
 select c.connector_id, k.ends_at, k.ends_estimated, k.refresh_expires_at, k.hard_expires_at, k.hard_estimated,
@@ -102,6 +104,11 @@ async def connector(connection: Connection, id_: ConnectorId, tenant: TenantId) 
     """The connector with its internal key; `None` when the tenant has none of that id."""
     row = await connection.fetchrow(CONNECTOR, id_, tenant)
     return (row["id"], connector_of(row)) if row else None
+
+
+async def is_known(connection: Connection, id_: str) -> bool:
+    """Whether any tenant has, or had, a connector of that id."""
+    return bool(await connection.fetchval(IS_KNOWN, id_))
 
 
 async def connectors(

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
+from service.store.migration import LOCK_TIMEOUT
 from service.store.pool import Connection
 
 LOG = ("transition", "note")
 AUDIT = ("audit",)
+PARTITIONED = (*LOG, *AUDIT)
 _MONTHS_AHEAD = 2
 _LOCK = 0x7265_7465_6E74  # "retent"
 
@@ -37,19 +39,37 @@ UNPUBLISHED = "select exists (select from {name} t join shard s on s.shard = t.s
 
 
 async def ensure_partitions(connection: Connection) -> None:
-    """Makes the monthly partitions of last month, this one and the next ones, where they are missing.
+    """Makes the monthly partitions that are missing. Raises `LockNotAvailableError` while the table is held."""
+    for statement in await partition_statements(connection):
+        async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")  # writers would wait behind us
+            await connection.execute(statement)
+
+
+async def partition_statements(connection: Connection) -> list[str]:
+    """What makes the missing partitions of last month, this one and the next ones.
 
     By the database's clock, which also says into which month a row goes.
     """
     now: datetime = await connection.fetchval("select now()")
     first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    made = []
     for ahead in range(-1, _MONTHS_AHEAD + 1):
         start, end = _month(first, ahead), _month(first, ahead + 1)
-        for table in (*LOG, *AUDIT):
+        for table in PARTITIONED:
             name = f"{table}_{start:%Y_%m}"
-            await connection.execute(
-                f"create table if not exists {name} partition of {table} for values from ('{start}') to ('{end}')"
-            )
+            if await connection.fetchval("select to_regclass($1)", name) is None:
+                made.append(
+                    f"create table if not exists {name} partition of {table} for values from ('{start}') to ('{end}')"
+                )
+    return made
+
+
+async def months_of(connection: Connection, table: str) -> list[str]:
+    """The names of a table's months, in order; none where there is no such table."""
+    if await connection.fetchval("select to_regclass($1)", table) is None:
+        return []
+    return [row["name"] for row in await connection.fetch(MONTHS, table)]
 
 
 async def drop_partitions(connection: Connection, tables: Sequence[str], keep: timedelta) -> list[str]:

@@ -48,25 +48,38 @@ cross join lateral (
 # limits). So what is older is there, and is counted by its time. Index note_at.
 NOTES_FROM = "select until from tally_notes"
 NOTES_UNTIL = "select now() - interval '1 minute'"
+# `$3`: to the sums (service/store/sums.py), too.
 COUNT_NOTES = """
-insert into tally_error as e (
-    hour, tenant_id, provider, place, status, code, reason, times, first_at, last_at, request_id
+with noted as (
+    select date_trunc('hour', n.at) as hour, c.tenant_id, c.provider, n.evidence ->> 'at' as place,
+        coalesce((n.evidence ->> 'status')::int, 0) as status, coalesce(n.evidence ->> 'code', '') as code,
+        coalesce(n.reason, '') as reason, count(*) as times, min(n.at) as first_at, max(n.at) as last_at,
+        max(n.evidence ->> 'request_id') as request_id
+    from note n join connector c on c.id = n.connector
+    where n.at > $1 and n.at <= $2 and n.evidence is not null group by 1, 2, 3, 4, 5, 6, 7
+),
+of_all as (
+    insert into tally_error_of_all as a
+    select hour, provider, place, status, code, reason, sum(times), min(first_at), max(last_at), max(request_id)
+    from noted where $3 group by 1, 2, 3, 4, 5, 6 order by 1, 2, 3, 4, 5, 6
+    on conflict (hour, provider, place, status, code, reason)
+    do update set times = a.times + excluded.times, first_at = least(a.first_at, excluded.first_at),
+        last_at = greatest(a.last_at, excluded.last_at), request_id = coalesce(excluded.request_id, a.request_id)
 )
-select date_trunc('hour', n.at), c.tenant_id, c.provider, n.evidence ->> 'at',
-    coalesce((n.evidence ->> 'status')::int, 0), coalesce(n.evidence ->> 'code', ''), coalesce(n.reason, ''),
-    count(*), min(n.at), max(n.at), max(n.evidence ->> 'request_id')
-from note n join connector c on c.id = n.connector
-where n.at > $1 and n.at <= $2 and n.evidence is not null group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
+insert into tally_error as e select * from noted order by 1, 2, 3, 4, 5, 6, 7
 on conflict (hour, tenant_id, provider, place, status, code, reason)
 do update set times = e.times + excluded.times, first_at = least(e.first_at, excluded.first_at),
     last_at = greatest(e.last_at, excluded.last_at), request_id = coalesce(excluded.request_id, e.request_id)
 """
+# How far is counted; and how far the sums are, where they were added to.
 MOVE_NOTES = """
-insert into tally_notes (until) values ($1) on conflict (only_one) do update set until = excluded.until
+insert into tally_notes (until, summed_until) values ($1, case when $2 then $1::timestamptz end)
+on conflict (only_one) do update set until = excluded.until,
+    summed_until = coalesce(excluded.summed_until, tally_notes.summed_until)
 """
-
 MOVE = """
-insert into tally (shard, seq) values ($1, $2) on conflict (shard) do update set seq = excluded.seq
+insert into tally (shard, seq, summed_seq) values ($1, $2, case when $3 then $2::bigint end)
+on conflict (shard) do update set seq = excluded.seq, summed_seq = coalesce(excluded.summed_seq, tally.summed_seq)
 """
 
 ADD_HOURS = """
@@ -207,20 +220,20 @@ async def add(
         await connection.execute(PUT_ATTEMPTS, *zip(*(tried.row() for tried in tries), strict=True))
 
 
-async def move(connection: Connection, shard: int, seq: int) -> None:
-    """The shard's log is counted up to `seq`."""
-    await connection.execute(MOVE, shard, seq)
+async def move(connection: Connection, shard: int, seq: int, summed: bool) -> None:
+    """The shard's log is counted up to `seq`, and `summed` up to there, or not."""
+    await connection.execute(MOVE, shard, seq, summed)
 
 
-async def count_notes(connection: Connection, begin: datetime, at_most: timedelta) -> bool:
+async def count_notes(connection: Connection, begin: datetime, at_most: timedelta, summed: bool) -> bool:
     """Counts the notes of the next stretch of time, from `begin` on where none was counted; whether that was all.
 
-    To be called inside the transaction that holds the lock.
+    To be called inside the transaction that holds the lock. `summed`: the sums get them, too.
     """
     since: datetime = await connection.fetchval(NOTES_FROM) or begin
     settled: datetime = await connection.fetchval(NOTES_UNTIL)
     until = min(settled, since + at_most)
     if until > since:
-        await connection.execute(COUNT_NOTES, since, until)
-        await connection.execute(MOVE_NOTES, until)
+        await connection.execute(COUNT_NOTES, since, until, summed)
+        await connection.execute(MOVE_NOTES, until, summed)
     return until >= settled

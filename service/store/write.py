@@ -11,7 +11,8 @@ from typing import Any
 
 import asyncpg
 
-from schemas.ids import ConnectorId, Shard
+from schemas.ids import AttemptId, ConnectorId, Shard
+from schemas.lifecycle import Step
 from service.store.batch import Batch, Changed, Conflict, Loaded, ShardOf
 from service.store.consequences import carry_out
 from service.store.log import CHANNEL, DeadLetter, Entry
@@ -55,6 +56,16 @@ async def load(
         else:
             loaded[id_] = Loaded(row["id"], row["revision"], Shard(row["shard"]), connector_of(row))
     return rows[0]["now"], loaded
+
+
+# How far attempts came, by the primary key: asked only where somebody replaces one.
+STEPS = "select attempt_id, step from attempt where attempt_id = any($1::uuid[])"
+
+
+async def steps(connection: Connection, attempts: Collection[AttemptId]) -> dict[AttemptId, Step]:
+    """How far these attempts came."""
+    rows = await connection.fetch(STEPS, list(attempts))
+    return {AttemptId(row["attempt_id"]): Step(row["step"]) for row in rows}
 
 
 FENCE_LOST, STALE_REVISION = "RG001", "RG002"

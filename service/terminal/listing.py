@@ -33,8 +33,14 @@ async def listed(
         tenant=TenantId(tenant) if tenant else None, state=state, provider=ProviderId(provider) if provider else None
     )
     async with connected(settings) as connection:
-        found = await page(connection, wanted, "", most)
-    return Listed(found.connectors, found.next is not None)
+        found, after = list[Connector](), ""
+        while len(found) < most:  # a page may be short, and still have a next one
+            part = await page(connection, wanted, after, most - len(found))
+            found += part.connectors
+            if part.next is None:
+                return Listed(found, False)
+            after = part.next
+    return Listed(found, True)
 
 
 def printed(found: Listed) -> list[str]:

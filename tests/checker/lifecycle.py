@@ -34,6 +34,9 @@ LEGAL: frozenset[Triple] = frozenset(
     _each((ABSENT,), "register", HEALTHY, FAILED)
     | _same(EXISTING, "update")
     | _same(EXISTING, "help_asked")
+    | _same(EXISTING, "restored")
+    | _each(CONNECTED, "restored", FAILED)
+    | _each(ATTEMPTING, "restored", DISCONNECTED)
     | _each(CONNECTED, "disconnect", DISCONNECTED)
     | _each(EXISTING, "delete", DELETED)
     # What syncs say.
@@ -56,6 +59,9 @@ LEGAL: frozenset[Triple] = frozenset(
     | _each((AWAITING,), "auth_expired", HEALTHY, FAILED, DISCONNECTED)
     | _each((VERIFYING,), "verified", SYNCING)
     | _each((FAILED,), "grant_shared", SYNCING)
+    # The saved credential, asked about once more.
+    | _each((FAILED,), "verified_again", SYNCING, FAILED)
+    | _each((HEALTHY,), "verified_again", FAILED)
     | _each((VERIFYING,), "rejected", HEALTHY, FAILED, DISCONNECTED)
     | _each((VERIFYING,), "verify_expired", HEALTHY, FAILED, DISCONNECTED)
 )

@@ -48,7 +48,7 @@ def test_every_variable_that_a_page_names_is_a_setting(page: Path) -> None:
     known = {"REGRANT_", "REGRANT_CONFIG", "REGRANT_TEST_POSTGRES", "REGRANT_TEST_KAFKA"}
     for variable in variables():
         known |= {variable.name, variable.name + FILE.upper()} if variable.secret else {variable.name}
-    named = re.findall(r"\bREGRANT_[A-Z0-9_]*(?:<PROVIDER>[A-Z0-9_]*)?", page.read_text())
+    named = re.findall(r"\bREGRANT_[A-Z0-9_]*(?:<[A-Z]+>[A-Z0-9_]*)?", page.read_text())
     assert [name for name in named if name not in known] == []
 
 

@@ -18,6 +18,14 @@ from service.demo.simulator.seed import ACME_LTD, DRIVEWELL_CANADA, DRIVEWELL_IN
 from tests.faults.crashes_of_ends import hinted, rewrapped, warned_and_renewed
 from tests.faults.crashes_of_sharing import shared
 from tests.faults.crashes_of_tokens import imported, refreshed, refreshed_slowly, refused_at_refresh, refused_by_the_api
+from tests.faults.crashes_of_windows import (
+    first_sync_seen,
+    handed_on_and_helped,
+    now_due,
+    told_afterwards,
+    verified_again,
+    window_of,
+)
 from tests.faults.lane import NO_ANSWER, Books, Lane
 
 Scenario: TypeAlias = Callable[[Lane, Books], Awaitable[None]]
@@ -135,15 +143,11 @@ async def _given_up(lane: Lane, books: Books) -> None:
         try:
             await person.press(await person.look(handoff))
             row = await lane.row(books)
-            page = await lane.look(person, _page(lane, row["attempt_id"]))
+            page = await lane.look(person, window_of(lane, row["attempt_id"]))
             if len(page.forms) > 1:
                 await person.press(page, page.forms[1].label)
         except NO_ANSWER:
             return
-
-
-def _page(lane: Lane, attempt: object) -> URL:
-    return URL(f"{lane.deployment.url}/connect/attempts/{attempt}")
 
 
 # Deadlines.
@@ -152,22 +156,18 @@ def _page(lane: Lane, attempt: object) -> URL:
 async def deadlines_passed(lane: Lane, books: Books) -> None:
     """Nobody comes to the attempt; then the sync isn't started in time, and is asked for again."""
     await lane.open(books)
-    await _now_due(lane, books)
+    await now_due(lane, books)
     await lane.is_in(books, State.HEALTHY)
     assert (await lane.row(books))["attempt_reason"] == Reason.ATTEMPT_EXPIRED
     await lane.reconnect(books)
     await lane.is_in(books, State.SYNCING)
-    await _now_due(lane, books)
+    await now_due(lane, books)
 
     async def asked_again() -> bool:
         return bool((await lane.row(books))["sync_asks"] == 2)
 
     await lane.until(asked_again, f"the sync of {books.id} is asked for again")
     await lane.bring_back(books)
-
-
-async def _now_due(lane: Lane, books: Books) -> None:
-    await lane.database.execute("update connector set deadline = now() where connector_id = $1", books.id)
 
 
 # The provider.
@@ -245,7 +245,7 @@ async def database_cut(lane: Lane, books: Books) -> None:
 
 CUT = """
 select pg_terminate_backend(pid) from pg_stat_activity
-where datname = current_database() and (application_name = 'regrant' or query ilike 'listen %')
+where datname = current_database() and (application_name like 'regrant%' or query ilike 'listen %')
 """
 
 
@@ -357,6 +357,10 @@ RUNNING: tuple[Scenario, ...] = (
     exchange_lost_and_code_refused,
     first_connected_then_deleted,
     deadlines_passed,
+    handed_on_and_helped,
+    told_afterwards,
+    first_sync_seen,
+    verified_again,
     stopped,
 )
 """Those that a process is watched in from some moment on."""

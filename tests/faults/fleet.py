@@ -118,26 +118,51 @@ class Fleet:
     def running(self) -> list[Process]:
         return [process for process in self.processes if process.is_running]
 
-    async def migrate(self) -> None:
-        """Brings the database and the topics to this version."""
-        log = self.supervisor.folder / "migrate.log"
-        child = self.supervisor.start(_regrant("migrate"), log=log, env=self.environment)
-        if await asyncio.to_thread(child.wait) != 0:
-            raise ChildFailed(f"regrant migrate: {tail(log)}")
+    async def migrate(self, release: Path | None = None) -> None:
+        """Brings the database and the topics to this version, or to that of a release."""
+        await self.run("migrate", release=release)
 
-    def begin(self, role: str = "worker", *, launcher: tuple[str, ...] = ("-m", "service.cli")) -> Process:
-        """Starts a process and doesn't wait for it. `launcher` is what Python runs in place of the command."""
+    async def run(self, *words: str, release: Path | None = None) -> str:
+        """Runs a word of the command to its end, of this version or of a release. Returns what it said.
+
+        Raises `ChildFailed` with the end of that unless it ends with 0.
+        """
+        log = self.supervisor.folder / f"{words[0]}-{len(list(self.supervisor.folder.glob(f'{words[0]}-*.log')))}.log"
+        command = [sys.executable, *launcher_of(release), *words]
+        child = self.supervisor.start(command, log=log, env={**self.environment, **paths_of(release)})
+        if await asyncio.to_thread(child.wait) != 0:
+            raise ChildFailed(f"regrant {' '.join(words)}: {tail(log)}")
+        return log.read_text()
+
+    def begin(
+        self,
+        role: str = "worker",
+        *,
+        launcher: tuple[str, ...] = ("-m", "service.cli"),
+        release: Path | None = None,
+    ) -> Process:
+        """Starts a process, and doesn't wait for it: of this version or of a release.
+
+        `launcher` is what Python runs in place of the command.
+        """
+        launcher = launcher_of(release) if release else launcher
         port = free_port()
         log = self.supervisor.folder / f"{role}-{len(self.processes)}.log"
         command = [sys.executable, *launcher, "serve", "--role", role]
-        env = {**self.environment, "REGRANT_HTTP__PORT": str(port)}
+        env = {**self.environment, "REGRANT_HTTP__PORT": str(port), **paths_of(release)}
         process = Process(self.supervisor, self.supervisor.start(command, log=log, env=env), port, log)
         self.processes.append(process)
         return process
 
-    async def start(self, role: str = "worker", *, launcher: tuple[str, ...] = ("-m", "service.cli")) -> Process:
+    async def start(
+        self,
+        role: str = "worker",
+        *,
+        launcher: tuple[str, ...] = ("-m", "service.cli"),
+        release: Path | None = None,
+    ) -> Process:
         """Starts a process and waits until it says that it is ready. Raises `ChildFailed` with the end of its log."""
-        process = self.begin(role, launcher=launcher)
+        process = self.begin(role, launcher=launcher, release=release)
         async with asyncio.timeout(START_TIMEOUT_S):
             while not await process.is_ready():
                 if not process.is_running:
@@ -154,5 +179,11 @@ class Fleet:
             process.kill()
 
 
-def _regrant(*words: str) -> list[str]:
-    return [sys.executable, "-m", "service.cli", *words]
+def launcher_of(release: Path | None) -> tuple[str, ...]:
+    """What Python runs for the command. A release's isn't shadowed by the working folder."""
+    return ("-P", "-m", "service.cli") if release else ("-m", "service.cli")
+
+
+def paths_of(release: Path | None) -> dict[str, str]:
+    """The variables by which the code of an unpacked release comes before all other."""
+    return {"PYTHONPATH": str(release)} if release else {}

@@ -19,7 +19,6 @@ from yarl import URL
 from schemas import channels
 from schemas.lifecycle import State
 from schemas.reasons import Reason
-from service.app import migrate
 from service.demo.client import Answer, Regrant
 from service.demo.deployment import Deployment
 from service.demo.embedded.child import Supervisor, free_port
@@ -27,6 +26,7 @@ from service.demo.events import HostEvents
 from service.demo.person import Person, Screen
 from service.demo.simulator import Simulator
 from service.demo.simulator.seed import OLIVIA, PASSWORD
+from service.roll_out import migrate
 from service.settings import load
 from tests import markers
 from tests.faults.victims import Order, Template, Victim

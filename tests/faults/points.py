@@ -41,6 +41,7 @@ PATHS = (
         for name in (
             "flow",
             "grant",
+            "handing_on",
             "holders",
             "importing",
             "keeper",
@@ -52,6 +53,7 @@ PATHS = (
             "retire",
             "returning",
             "rewrap",
+            "saved",
             "sharing",
             "token_claims",
             "tokens",

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 import asyncpg
@@ -116,14 +117,16 @@ async def staged(
     service_dsn: str | None = None,
     say: Say = nothing,
     is_checked: bool = True,
+    release: Path | None = None,
 ) -> AsyncIterator[Stage]:
     """A migrated stage without processes; the checker has the last word, unless it shall not (`is_checked`).
 
-    `service_dsn` is how the service reaches the database, where it differs.
+    `service_dsn` is how the service reaches the database, where it differs; `release` whose schema it begins with,
+    where that isn't this version's.
     """
     with closing(Supervisor()) as supervisor:
         fleet = Fleet(supervisor, dsn, bootstrap, prefix, shards, rules or {})
-        await fleet.migrate()
+        await fleet.migrate(release)
         if service_dsn is not None:
             fleet.environment["REGRANT_DATABASE__DSN"] = service_dsn
         async with Load(bootstrap, prefix, seed=seed, connectors=connectors) as load:

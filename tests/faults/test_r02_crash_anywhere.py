@@ -37,6 +37,7 @@ NEVER = {
         }.items()
         for point in points
     },
+    "service/oauth/saved.py: SavedVerifier.find: await self._refresher.broken": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._opened: await self._refresher.broken": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: enter self._pool.acquire": "no row is tampered with here",
     "service/oauth/tokens.py: Tokens._access_token: exit self._pool.acquire": "no row is tampered with here",
@@ -135,33 +136,6 @@ NEVER = {
             "retired: await connection.fetch",
         )
     },
-    **dict.fromkeys(
-        (
-            "service/oauth/flow.py: Flow.begin: await self._own",
-            "service/oauth/flow.py: Flow.marks: await marks",
-            "service/oauth/flow.py: Flow.marks: enter self._pool.acquire",
-            "service/oauth/flow.py: Flow.marks: exit self._pool.acquire",
-            "service/oauth/returning.py: Returning.newest: await attempts.attempt_of_browser",
-            "service/oauth/returning.py: Returning.newest: enter self._pool.acquire",
-            "service/oauth/returning.py: Returning.newest: exit self._pool.acquire",
-            "service/store/attempts.py: attempt_of_browser: await connection.fetchval",
-            "service/store/attempts.py: handoff_expires: await connection.fetchval",
-        ),
-        "reads for a page that no lane's person opens, and leaves nothing behind",
-    ),
-    **dict.fromkeys(
-        (
-            "service/oauth/flow.py: Flow.ask_help: await attempts.attempt",
-            "service/oauth/flow.py: Flow.ask_help: await self._engine.submit",
-            "service/oauth/flow.py: Flow.ask_help: await self.view",
-            "service/oauth/flow.py: Flow.ask_help: enter self._pool.acquire",
-            "service/oauth/flow.py: Flow.ask_help: exit self._pool.acquire",
-            "service/oauth/flow.py: Flow.give_up: await self._engine.submit",
-            *(f"service/store/consequences.py: carry_out: await connection.execute ({n})" for n in (7, 8, 9, 15)),
-        ),
-        "no lane's person explains, hands on or asks for help, and no lane's sync says that it began: one input each, "
-        "whose statements are of a batch's one transaction as all others",
-    ),
     "service/oauth/verification.py: verify: await _wrong": "the simulated Intuit's ID token names the company",
     "service/oauth/verification.py: _wrong: await _proof": "likewise: its proof is asked for at once",
     "service/oauth/verify.py: Verifier.run: await finish": "an attempt's end takes its job along; only a race is here",

@@ -63,8 +63,9 @@ LEFT_ALONE = {"delete_connector", "disconnect_connector"}
 """Not asked of the connector with tokens, on which the walk lives."""
 OF_THE_FLEET = {route.name for route in ROUTES if route.reach is Reach.FLEET}
 """For who speaks for the whole fleet, which the walker doesn't."""
-NEVER_DONE = {"complete_attempt", *OF_THE_FLEET}
-"""Nothing that is made from the document completes an attempt: the token for it goes through a browser."""
+NEVER_DONE = {"complete_attempt", "verify_connector", *OF_THE_FLEET}
+"""Nothing that is made from the document completes an attempt: the token for it goes through a browser. Nor need there
+be a connector that rests with a credential: attempts are opened on all of them."""
 ACCEPTED = {"unknown_provider", "return_url_not_allowed", "idempotency_key_reused", "before_the_log"}
 """What may be wrong with a request that the document allows, since it can't say so."""
 

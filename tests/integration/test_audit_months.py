@@ -80,7 +80,7 @@ async def test_s40_what_was_in_the_audit_before_it_was_kept_by_month_is_still_th
     every = migrations.migrations()
     before = [m for m in every if m.name != "0007_pre_audit_partitions"]
     monkeypatch.setattr(migrations, "migrations", lambda: before)
-    monkeypatch.setattr(migrations, "ensure_partitions", _none)
+    monkeypatch.setattr(migrations, "partition_statements", _none)
     await migrations.migrate(connection, shards=1)
     instants = [datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC), datetime.now(UTC)]
     for at in instants:
@@ -94,8 +94,9 @@ async def test_s40_what_was_in_the_audit_before_it_was_kept_by_month_is_still_th
     assert [row["month"] for row in rows[:2]] == ["audit_2026_01", "audit_2026_02"]
 
 
-async def _none(connection: asyncpg.Connection) -> None:
+async def _none(connection: asyncpg.Connection) -> list[str]:
     """The months of a table that has none yet."""
+    return []
 
 
 async def test_s40_an_operator_reads_a_connectors_audit_by_its_index(connection: asyncpg.Connection) -> None:

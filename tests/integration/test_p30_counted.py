@@ -14,7 +14,7 @@ from service.insight import fleet, funnel
 from service.insight.counting import Counter
 from service.insight.travel import BeforeTheLog
 from service.store.pool import Pool
-from tests.fleets import TENANTS, Herd, Recount, engine_on, logged, recounted
+from tests.fleets import TENANTS, Herd, Recount, engine_on, logged, recounted, spread
 
 DAY = timedelta(days=1)
 
@@ -78,6 +78,19 @@ async def test_p30_it_counts_the_same_however_often_and_by_however_many(database
         assert await pool.fetch("select * from tally_hour order by 1, 2, 3, 4, 5, 6") == before
 
 
+async def test_p30_a_replaced_attempt_counts_where_its_person_was(database: str) -> None:
+    async with engine_on(database) as (engine, pool):
+        await Herd(engine, pool, random.Random(9)).live(500)
+        told = await funnel_of(pool)
+        rows = await pool.fetch(
+            "select t.step as counted, a.step as came_to from tally_attempt t join attempt a using (attempt_id)"
+            " where t.ending = 'replaced' and a.reason = 'cancelled'"
+        )
+        assert {row["came_to"] for row in rows} >= {Step.LINK_OFFERED, Step.PROVIDER_PAGE}
+        assert all(list(Step)[row["counted"]] == row["came_to"] for row in rows)
+        assert {step.step: step.replaced for step in told.steps}[Step.PROVIDER_PAGE] > 0
+
+
 async def test_what_is_not_counted_yet_is_said(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.insight.counting.CHUNK", 10)
     async with engine_on(database) as (engine, pool):
@@ -132,17 +145,7 @@ async def test_p30_the_fleet_as_it_stands_and_as_it_stood_is_what_the_log_says(d
 async def test_p30_the_fleet_stood_as_it_did_across_hours_and_months(database: str) -> None:
     async with engine_on(database) as (engine, pool):
         await Herd(engine, pool, random.Random(9)).live(500)
-        # Spread over the last 20 days, in the log's order.
-        rows = await pool.fetch("select connector, version, at from transition order by at, connector, version")
-        begin = datetime.now(UTC) - timedelta(days=20)
-        step = timedelta(days=20) / (len(rows) + 1)
-        async with pool.acquire() as connection:
-            await connection.executemany(
-                "update transition set at = $3,"
-                " record = jsonb_set(record::jsonb, '{at}', to_jsonb($3::timestamptz))::text"
-                " where connector = $1 and version = $2",
-                [(row["connector"], row["version"], begin + step * n) for n, row in enumerate(rows)],
-            )
+        await spread(pool, timedelta(days=20))
         records = await logged(pool)
         for days in (19.5, 10, 3.3, 1, 0.02):
             then = datetime.now(UTC) - timedelta(days=days)

@@ -201,6 +201,13 @@ async def an_attempt_is_opened_once(s: Subject) -> None:
     assert (await s.loaded()).connector.state is State.HEALTHY
 
 
+async def how_far_attempts_came_is_told(s: Subject) -> None:
+    await s.take(register(), reauth(1))
+    assert await s.store.steps([attempt(1), attempt(9)]) == {attempt(1): Step.LINK_OFFERED}
+    await s.take(Cancelled(connector=C0, attempt=attempt(1), step=Step.PROVIDER_PAGE))
+    assert await s.store.steps([attempt(1)]) == {attempt(1): Step.PROVIDER_PAGE}
+
+
 async def a_deadline_is_due_at_home_at_once_and_elsewhere_when_its_owner_is_late(s: Subject) -> None:
     await s.take(register(), reauth(1), rules=PAST)
     await s.take(register("c1"), reauth(2, "c1"))
@@ -408,6 +415,7 @@ BEHAVIOURS: tuple[Callable[[Subject], Awaitable[None]], ...] = (
     the_watermark_moves_for_the_newest_relay_and_only_forward,
     a_batch_takes_the_watermarks_of_its_shards_along,
     an_attempt_is_opened_once,
+    how_far_attempts_came_is_told,
     a_deadline_is_due_at_home_at_once_and_elsewhere_when_its_owner_is_late,
     a_job_is_leased_once_and_again_when_its_lease_is_over,
     a_result_counts_while_its_lease_holds,

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import asyncpg
 
-from schemas.ids import ConnectorId, Generation, Shard
+from schemas.ids import AttemptId, ConnectorId, Generation, Shard
+from schemas.lifecycle import Step
 from service.store.batch import Batch, Loaded, ShardOf
 from service.store.due import Due, Job
 from service.store.log import Entry
@@ -104,6 +105,9 @@ class DistantStore:
 
     async def load(self, ids: Collection[ConnectorId], shard_of: ShardOf) -> tuple[datetime, dict[ConnectorId, Loaded]]:
         return await self._process.asks(f"load {' '.join(sorted(ids))}", lambda: self._store.load(ids, shard_of))
+
+    async def steps(self, attempts: Collection[AttemptId]) -> dict[AttemptId, Step]:
+        return await self._process.asks("steps", lambda: self._store.steps(attempts))
 
     async def store(self, batch: Batch, now: datetime) -> None:
         unheard: list[Callable[[], None]] = []

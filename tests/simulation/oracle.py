@@ -46,6 +46,7 @@ LEGAL: dict[str, tuple[set[str], set[str]]] = {
     "auth_expired": ({"awaiting_auth"}, BACK),
     "verified": ({"verifying"}, {"syncing"}),
     "grant_shared": ({"failed"}, {"syncing"}),
+    "verified_again": ({"failed", "healthy"}, {"syncing", "failed"}),
     "rejected": ({"verifying"}, BACK),
     "verify_expired": ({"verifying"}, BACK),
     "sync_expired": ({"syncing"}, {"syncing", "failed"}),

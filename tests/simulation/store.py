@@ -156,6 +156,9 @@ class MemoryStore:
                 loaded[id_] = Loaded(row.pk, row.revision, row.shard, row.connector.copied())
         return self._clock(), loaded
 
+    async def steps(self, attempts: Collection[AttemptId]) -> dict[AttemptId, Step]:
+        return {id_: Step(row.step) for id_ in attempts if (row := self.tables.attempts.get(id_)) is not None}
+
     async def store(self, batch: Batch, now: datetime) -> None:
         with self._transaction():
             self._insert([c for c in batch.changed if c.pk is None])

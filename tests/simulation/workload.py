@@ -30,6 +30,7 @@ from statemachine.inputs import (
     Register,
     StartReauth,
     Update,
+    VerifiedAgain,
 )
 from tests.simulation.broker import Broker
 from tests.simulation.network import Trace
@@ -224,6 +225,10 @@ class Host:
             generation = Generation(max(0, self._generation(id_) - self.rng.choice((0, 0, 1))))
             rejected = RefreshRejected(connector=id_, generation=generation, reason=Reason.TOKEN_REFUSED)
             return Submission(input=rejected, actor=Actor(ActorKind.PROVIDER))
+        if draw < 0.9:
+            reason = self.rng.choice((None, None, Reason.TOKEN_REFUSED, Reason.ACCOUNT_INACTIVE))
+            found = VerifiedAgain(connector=id_, generation=Generation(self._generation(id_)), reason=reason)
+            return Submission(input=found, actor=host, tenant=tenant)
         version = self.rng.choice((None, None, 2))
         input_ = self._host_input(id_)
         return Submission(input=input_, actor=host, tenant=tenant, if_version=version)

@@ -10,10 +10,11 @@ import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from service.app import NotMigrated, TopicsUnfit
+from service.app import NotMigrated
 from service.cli import UNREACHABLE, WRONG_SET_UP, _told
 from service.http.auth import WeakKey
 from service.oauth.description import BadDescription
+from service.roll_out import TopicsUnfit
 from service.settings import SettingsError
 from service.store.migrate import ShardsDiffer
 from service.vault.keys import FileKeySource, NoKey

@@ -6,8 +6,9 @@ from itertools import combinations
 import pytest
 
 from schemas.lifecycle import Outcome, State, Trigger
-from service.console import drawing, picture
-from service.console.curves import GAP
+from service.console import drawing
+from service.picture import lifecycle as picture
+from service.picture.curves import GAP
 from statemachine import arrows
 from statemachine.table import TABLE
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.lifecycle import State
 from schemas.problems import ProblemCode
 from schemas.reasons import CATALOGUE, Reason, Remedy
 from service.help import catalogues
@@ -14,6 +15,7 @@ from service.help.markdown import rendered
 from service.help.pages import Pages, address_of
 from service.help.passages import LONGEST, edition, passages_of
 from service.help.question import readable, words_of
+from service.picture.lifecycle import drawn, nodes
 from service.texts.catalogue import texts
 from service.texts.language import ENGLISH, LANGUAGES, Language
 
@@ -66,6 +68,22 @@ def test_every_link_of_a_page_leads_to_a_page_a_place_or_a_picture_that_there_is
         target = LIBRARY.pages[name.removesuffix(".md")] if path else page
         if anchor and anchor != "page":
             assert anchor in Read(PAGES.page(target)).all("id"), there
+
+
+def test_p29_the_lifecycle_is_a_picture_with_every_state_and_arrow_of_the_table() -> None:
+    read = Read(PAGES.page(LIBRARY.pages["lifecycle"]))
+    assert "stateDiagram" not in read.text
+    classes = [str(values.get("class", "")) for tag, values in read.elements if tag in ("g", "rect")]
+    assert sum(name.startswith("arrow ") for name in classes) == len(drawn())
+    assert sum(name == "node" or name.startswith("node ") for name in classes) == len(State)
+    assert all(node.name in read.text for node in nodes())
+    (said,) = [values["aria-label"] for tag, values in read.elements if tag == "svg"]
+    assert said is not None and "Failed → Awaiting sign-in on start reauth" in said
+    assert "```mermaid" in LIBRARY.pages["lifecycle"].markdown, "programs get the diagram itself"
+
+
+def test_another_diagram_stays_code() -> None:
+    assert "stateDiagram" in Read(page_of("# Sample\n\n```mermaid\nstateDiagram-v2\n```\n")).text
 
 
 @every_page

@@ -407,6 +407,12 @@ def test_an_attempt_opens_and_remembers_where_to_return_to(connector: Connector,
     assert (after.generation, after.reason) == (connector.generation, connector.reason)
 
 
+def test_p30_a_newer_attempt_tells_how_far_the_one_came_that_it_replaces() -> None:
+    decision = on(awaiting(HEALTHY), replace(start_reauth(), replaced=Step.PROVIDER_PAGE))
+
+    assert (decision.replaced, decision.step) == (Step.PROVIDER_PAGE, Step.LINK_OFFERED)
+
+
 def test_a_newer_attempt_voids_the_older_one_and_keeps_the_fallback() -> None:
     decision = on(awaiting(HEALTHY), start_reauth())
 
@@ -608,6 +614,82 @@ def test_p27_what_does_not_wait_for_that_login_is_left_as_it_is(
     connector: Connector, offered: dict[str, Any], why: Ignored
 ) -> None:
     assert_ignored(on(connector, grant_shared(**offered)), why, connector)
+
+
+# The saved credential, asked about once more.
+
+
+def verified_again(reason: Reason | None = None, **facts: Any) -> inputs.VerifiedAgain:
+    return inputs.VerifiedAgain(**{"connector": "c", "generation": 3, "reason": reason} | facts)
+
+
+@pytest.mark.parametrize("was", [Reason.ACCOUNT_INACTIVE, Reason.ACCESS_REVOKED, Reason.SYNC_DID_NOT_START])
+def test_p24_a_credential_that_is_right_again_has_a_sync_asked_for_since_the_failure(was: Reason) -> None:
+    before = failed(was, reminders=2, sync_asks=3, transient_failures=1)
+
+    decision = on(before, verified_again())
+
+    after = decision.connector
+    assert moved(decision) == (FAILED, SYNCING)
+    assert decision.effects == (RequestSync(3, NOW - 30 * MINUTE, "p-1", 1),), "the same credential"
+    assert (after.generation, after.reason, after.reminders, after.deadline) == (
+        3,
+        None,
+        0,
+        NOW + RULES.sync_start_time,
+    )
+    assert (decision.reason, decision.notice) == (Reason.CONNECTED, None), "data that flows is the news"
+
+
+def test_p24_what_the_provider_still_has_against_it_is_noted_and_another_reason_is_told() -> None:
+    before = failed(Reason.ACCOUNT_INACTIVE)
+
+    same = on(before, verified_again(Reason.ACCOUNT_INACTIVE))
+    assert (same.outcome, same.reason, same.effects) == (Outcome.OBSERVATION, Reason.ACCOUNT_INACTIVE, ())
+
+    other = on(before, verified_again(Reason.GRANT_REVOKED))
+    assert moved(other) == (FAILED, FAILED)
+    assert (other.connector.reason, other.notice) == (Reason.GRANT_REVOKED, Notice.PERSON_NEEDED)
+
+
+def test_p24_a_healthy_connector_fails_when_the_provider_no_longer_takes_its_credential() -> None:
+    right = on(healthy(), verified_again())
+    assert (right.outcome, right.reason) == (Outcome.OBSERVATION, Reason.CONNECTED)
+
+    dead = on(healthy(), verified_again(Reason.GRANT_REVOKED))
+    assert moved(dead) == (HEALTHY, FAILED)
+    assert (dead.notice, dead.connector.failed_since) == (Notice.PERSON_NEEDED, NOW)
+
+
+@pytest.mark.parametrize("before", [healthy(), failed()], ids=["healthy", "failed"])
+def test_p24_a_provider_that_could_not_be_asked_changes_nothing(before: Connector) -> None:
+    decision = on(before, verified_again(Reason.PROVIDER_UNAVAILABLE))
+
+    assert (decision.outcome, decision.reason) == (Outcome.OBSERVATION, Reason.PROVIDER_UNAVAILABLE)
+    assert (decision.connector.state, decision.connector.reason) == (before.state, before.reason)
+
+
+@pytest.mark.parametrize(
+    ("connector", "why"),
+    [
+        (awaiting(), Refused.ATTEMPT_OPEN),
+        (verifying(), Refused.VERIFICATION_RUNNING),
+        (syncing(), Refused.SYNC_AWAITED),
+        (disconnected(), Refused.NO_CREDENTIAL),
+        (failed(Reason.NEVER_CONNECTED, generation=0), Refused.NO_CREDENTIAL),
+    ],
+    ids=["awaiting", "verifying", "syncing", "disconnected", "never-connected"],
+)
+def test_p24_verifying_again_is_refused_where_there_is_nothing_to_verify(connector: Connector, why: Refused) -> None:
+    decision = on(connector, verified_again(generation=connector.generation))
+
+    assert (decision.outcome, decision.why, decision.connector) == (Outcome.REFUSED, why, connector)
+
+
+def test_p24_a_finding_about_an_older_credential_is_ignored() -> None:
+    before = failed()
+
+    assert_ignored(on(before, verified_again(generation=2)), Ignored.STALE_GENERATION, before)
 
 
 # Verifying.
@@ -866,6 +948,7 @@ ANYTHING = st.one_of(
     some(inputs.HelpAsked, attempt=ATTEMPTS, step=st.just(Step.PROVIDER_PAGE)),
     some(inputs.Verified, attempt=ATTEMPTS, account=st.just(ACME)),
     some(inputs.GrantShared, attempt=ATTEMPTS, account=st.sampled_from([ACME, OTHER]), generation=st.integers(0, 4)),
+    some(inputs.VerifiedAgain, generation=st.integers(0, 4), reason=st.none() | st.sampled_from(Reason)),
     some(inputs.Rejected, attempt=ATTEMPTS, reason=st.just(Reason.WRONG_ACCOUNT), step=st.just(Step.EXCHANGED)),
     some(inputs.ProviderUnavailable, attempt=ATTEMPTS, reason=st.just(Reason.PROVIDER_UNAVAILABLE)),
     some(
@@ -877,6 +960,7 @@ ANYTHING = st.one_of(
         due=TIMES,
     ),
     some(inputs.ExpiryMoved, generation=st.integers(0, 4), plan=st.integers(1, 3)),
+    some(inputs.Restored, version=st.integers(1, 20), generation=st.integers(0, 4)),
     st.just(inputs.Disconnect(connector="c")),
     st.sampled_from([inputs.AuthExpired, inputs.VerifyExpired, inputs.SyncExpired, inputs.ReminderDue]),
 )
@@ -895,8 +979,10 @@ def test_whatever_happens_nothing_raises_and_the_connector_stays_one_that_can_be
         decision = on(connector, input_, at=now)
 
         assert connector == before, "the connector that was given is untouched"
-        versions += decision.outcome is Outcome.TRANSITION
+        if decision.outcome is Outcome.TRANSITION:
+            versions = input_.version + 1 if isinstance(input_, inputs.Restored) else versions + 1
         assert decision.connector.version == versions
+        assert versions >= before.version
         assert decision.connector.generation >= before.generation
         assert decision.connector is connector or decision.why is None
         connector = decision.connector

@@ -281,6 +281,7 @@ def test_p24_every_reason_has_its_clause() -> None:
 
 _EVIDENCE = st.sampled_from([None, REFUSED, DEAD, PAUSED, NO_ADMIN, Evidence(at="network")])
 _REASONS = st.sampled_from(Reason)
+_FOUND = st.none() | _REASONS
 _ACTORS = st.sampled_from([HOST, OLIVIA, ENGINE, PROVIDER, REGRANT])
 
 
@@ -323,6 +324,7 @@ def _inputs(life: Life) -> st.SearchStrategy[Any]:
         st.sampled_from([ACME, OTHER]).map(lambda account: inputs.Verified(**of, account=account)),
         _REASONS.map(lambda reason: inputs.Rejected(**of, reason=reason, step=Step.EXCHANGED, seen=OTHER)),
         st.just(inputs.ProviderUnavailable(**of, reason=Reason.PROVIDER_UNAVAILABLE)),
+        _FOUND.map(lambda reason: inputs.VerifiedAgain(**at, generation=c.generation, reason=reason)),
         st.just(inputs.GrantShared(**at, attempt=new, account=c.account or ACME, generation=c.generation)),  # type: ignore[arg-type]
         st.sampled_from([inputs.AuthExpired, inputs.VerifyExpired, inputs.SyncExpired, inputs.ReminderDue]).map(
             lambda late: late(**due)

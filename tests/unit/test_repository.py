@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PINS = ("build", "demo", "bench", "test")
+PINS = ("build", "run", "demo", "bench", "test")
 
 # Joined here, so that this file doesn't match itself.
 REGISTRIES = [
@@ -68,8 +68,9 @@ def test_requirements_are_pins_with_hashes_and_nothing_else(name: str) -> None:
         assert pin or digest or comment or not line, line
 
 
-def test_the_tests_run_with_what_the_demo_runs_with() -> None:
+@pytest.mark.parametrize("name", ["run", "demo"])
+def test_the_tests_run_with_what_the_image_and_the_demo_run_with(name: str) -> None:
     def pinned(name: str) -> set[str]:
         return set(re.findall(r"^\S+==\S+", (ROOT / "requirements" / f"{name}.txt").read_text(), re.MULTILINE))
 
-    assert pinned("demo") <= pinned("test")
+    assert pinned(name) <= pinned("test")

@@ -40,7 +40,7 @@ def input_for(trigger: Trigger) -> Any:
 
 
 def test_p29_there_are_as_many_cells_as_states_times_triggers() -> None:
-    assert len(machine.CELLS) == len(State) * len(Trigger) == 200
+    assert len(machine.CELLS) == len(State) * len(Trigger) == 208
 
 
 @pytest.mark.parametrize(("state", "trigger"), CELLS, ids=cell_name)
@@ -161,6 +161,8 @@ def every_connector() -> Iterator[Connector]:
     yield replace(plain, state=State.HEALTHY, **unexplained)
     yield replace(plain, state=State.FAILED, reason=Reason.TOKEN_REFUSED, **unexplained)
     yield replace(plain, state=State.DISCONNECTED, **unexplained)
+    yield replace(plain, state=State.HEALTHY, generation=0)
+    yield replace(plain, state=State.FAILED, reason=Reason.NEVER_CONNECTED, generation=0)
     for reason in (Reason.TOKEN_REFUSED, Reason.ACCOUNT_INACTIVE):
         yield replace(plain, state=State.FAILED, reason=reason, deadline=NOW)
     for state, (fallback, reason), unavailable in product(
@@ -214,6 +216,10 @@ def every_input() -> Iterator[Any]:
         yield inputs.ProviderUnavailable(**of, attempt=attempt, reason=Reason.PROVIDER_UNAVAILABLE)
     for generation, account in product((1, 2), (Account("a", "A"), Account("b", "B"))):
         yield inputs.GrantShared(**of, attempt=OTHER_ATTEMPT, generation=generation, account=account)
+    for generation, found in product(
+        (0, 1, 2), (None, Reason.TOKEN_REFUSED, Reason.GRANT_REVOKED, Reason.PROVIDER_UNAVAILABLE)
+    ):
+        yield inputs.VerifiedAgain(**of, generation=generation, reason=found)
     for kind, due in product(
         (inputs.AuthExpired, inputs.VerifyExpired, inputs.SyncExpired, inputs.ReminderDue),
         (NOW, NOW - timedelta(seconds=1)),
@@ -227,6 +233,8 @@ def every_input() -> Iterator[Any]:
         which = {**of, "generation": generation, "plan": plan}
         yield inputs.ExpiryNear(**which, expires_at=NOW + timedelta(days=7), estimated=False, due=due)
         yield inputs.ExpiryMoved(**which)
+    for version, generation in product((1, 9), (1, 9)):
+        yield inputs.Restored(**of, version=version, generation=generation)
     yield inputs.Disconnect(**of)
     yield inputs.Delete(**of)
 
@@ -253,6 +261,9 @@ def test_every_input_to_every_connector_is_decided_and_versions_count_transition
         decision = decide(connector, input_, NOW, RULES)
 
         assert connector == before
-        assert decision.connector.version == before.version + (decision.outcome is Outcome.TRANSITION)
+        came_from = input_.version if isinstance(input_, inputs.Restored) else before.version
+        assert decision.connector.version == (
+            came_from + 1 if decision.outcome is Outcome.TRANSITION else before.version
+        )
         if decision.why is not None:
             assert decision.connector is connector

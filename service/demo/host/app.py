@@ -55,6 +55,7 @@ class HostApp:
     sync_engine: SyncEngine
     controls: Controls
     port: int
+    listen: str = "127.0.0.1"
     _sessions: set[str] = field(default_factory=set)
     _pages: Environment = field(init=False)
 
@@ -78,7 +79,7 @@ class HostApp:
         runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", self.port).start()
+            await web.TCPSite(runner, self.listen, self.port).start()
             yield self
         finally:
             self.board.close()

@@ -93,7 +93,7 @@ class Simulator:
         except OSError:
             await simulator.stop()
             raise
-        shown = "[::1]" if host == "::1" else host
+        shown = {"::1": "[::1]", "0.0.0.0": "127.0.0.1"}.get(host, host)
         urls = (f"http://{shown}:{simulator._ports[each]}" for each in Host)
         simulator._state.addresses = Addresses(*urls)
         return simulator

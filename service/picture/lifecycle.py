@@ -9,7 +9,7 @@ from math import log2
 from typing import Literal, TypeAlias
 
 from schemas.lifecycle import State, Trigger
-from service.console.curves import Box, Cubic, Curve, along, arrow
+from service.picture.curves import Box, Cubic, Curve, along, arrow
 from statemachine.arrows import arrows
 from statemachine.table import CONNECTED
 
