@@ -229,9 +229,18 @@ class Loop:
         await self.produce(channels.SYNC_EVENTS, id_, message.type, data)
 
     async def produce(
-        self, channel: Channel, id_: str, type_: str, data: object, *, value: bytes | None = None
+        self,
+        channel: Channel,
+        id_: str,
+        type_: str,
+        data: object,
+        *,
+        value: bytes | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> None:
+        """`more` are further headers."""
         headers = {
+            **(more or {}),
             "ce_specversion": "1.0",
             "ce_type": type_,
             "ce_id": uuid4().hex,

@@ -120,6 +120,8 @@ NEVER = {
             "import_lines: await asyncio.gather",
         )
     },
+    "service/engine/door.py: Engine._store: await begin_spans": "no traces are wanted here",
+    "service/engine/door.py: Engine.join: await self._traceparents": "no traces are wanted here",
     "service/store/imports.py: works: await connection.fetchval": "of `regrant import`, likewise",
     **{
         f"service/store/data_keys.py: {point}": "of `regrant keys`, a process of its own that is run again"
