@@ -9,6 +9,8 @@ import yaml
 
 from service.settings import load
 from service.settings.variables import FILE, variables
+from tests.contract.chart import pods, rendered
+from tests.kubernetes import strict
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -70,6 +72,23 @@ def test_the_settings_in_the_installation_page_hold(tmp_path: Path) -> None:
     (tmp_path / "regrant.yaml").write_text(block.replace("/etc/regrant/", f"{tmp_path}/"))
     settings = load({}, tmp_path / "regrant.yaml")
     assert settings.providers.keys() == yaml.safe_load(block)["providers"].keys()
+
+
+def test_the_values_in_the_installation_page_make_a_release() -> None:
+    page = (ROOT / "docs" / "install.md").read_text()
+    (block,) = (b for b in re.findall(r"```yaml\n(.*?)```", page, flags=re.S) if "# my-values.yaml" in b)
+    documents = rendered(yaml.safe_load(block))
+    assert [fault for document in documents for fault in strict.faults(document, strict.MINORS[-1])] == []
+    made = set(re.findall(r"create secret generic (\S+)", page))
+    asked = {
+        source["secret"]["name"]
+        for pod in pods(documents)
+        for volume in pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+    }
+    assert asked <= made
+    chart = yaml.safe_load((ROOT / "helm" / "regrant" / "Chart.yaml").read_text())
+    assert set(re.findall(r"regrant:(\d[\w.]*)", page)) == {chart["appVersion"]}
 
 
 def test_the_threat_model_names_every_defence_and_each_has_a_test() -> None:
