@@ -14,8 +14,6 @@ from statemachine.connector import Connector
 
 CONNECTOR = "select * from connector where connector_id = $1 and tenant_id = $2"
 
-IS_KNOWN = "select exists (select from connector where connector_id = $1)"
-
 # When the current credentials of some connectors end. Index credential_current.
 ENDS = """
 select c.connector_id, k.ends_at, k.ends_estimated, k.refresh_expires_at, k.hard_expires_at, k.hard_estimated,
@@ -104,6 +102,9 @@ async def connector(connection: Connection, id_: ConnectorId, tenant: TenantId) 
     """The connector with its internal key; `None` when the tenant has none of that id."""
     row = await connection.fetchrow(CONNECTOR, id_, tenant)
     return (row["id"], connector_of(row)) if row else None
+
+
+IS_KNOWN = "select exists (select from connector where connector_id = $1)"
 
 
 async def is_known(connection: Connection, id_: str) -> bool:

@@ -248,6 +248,19 @@ KINDS: dict[str, tuple[Record, DeadLetterCode, str]] = {
     "structured, data twice": (structured_event(data_base64="e30="), MALFORMED, "both there"),
     "structured, wrong base64": (structured_event(data=None, data_base64="%%"), MALFORMED, "isn't base64"),
     "structured, XML inside": (structured_event(datacontenttype="text/xml"), MALFORMED, "datacontenttype isn't JSON"),
+    # What an adapter could make nothing of: its sender's bytes.
+    "an adapter's, unmapped": (
+        replace(
+            having(FAILED, "ce_type", b"io.regrant.adapter.unmapped.v1"), more=(("ce_unmapped", b"nothing at /id"),)
+        ),
+        DeadLetterCode.UNMAPPED,
+        "nothing at /id",
+    ),
+    "an adapter's, without a word": (
+        having(FAILED, "ce_type", b"io.regrant.adapter.unmapped.v1"),
+        DeadLetterCode.UNMAPPED,
+        "what it is about",
+    ),
     # Not ours to read.
     "type of another product": (having(FAILED, "ce_type", b"com.example.made.v1"), DeadLetterCode.UNKNOWN_TYPE, "type"),
     "type without a version": (
