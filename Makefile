@@ -50,8 +50,10 @@ lint: $(VENV)/test.stamp ## Check style, types, layers, and that nothing that is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy clients/python/from_documents.py clients/python/examples/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.documents --check
+	$(BIN)/python clients/python/from_documents.py --check
 	$(BIN)/python -m statemachine.diagram --check
 	$(BIN)/python -m service.help.catalogues --check
 	$(BIN)/python -m service.settings --check
