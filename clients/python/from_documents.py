@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -52,7 +53,7 @@ def made() -> dict[str, str]:
         "refusals.py": refusals(bodies["ProblemCode"]),
         "operations.py": operations(openapi["paths"]),
     }
-    return {name: formatted(f"{text}\n", name) for name, text in files.items()}
+    return formatted(files)
 
 
 def written_by_hosts(asyncapi: JSON) -> set[str]:
@@ -227,12 +228,15 @@ def operations(paths: JSON) -> str:
     )
 
 
-def formatted(text: str, name: str) -> str:
-    tool = [sys.executable, "-m", "ruff"]
-    for step in (["check", "--fix-only", "--quiet", "--select", "I,UP"], ["format"]):
-        command = [*tool, *step, "--stdin-filename", str(PACKAGE / name), "-"]
-        text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
-    return text
+def formatted(files: Mapping[str, str]) -> dict[str, str]:
+    """The files as ruff would have them."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(f"{text}\n", "utf-8")
+        for step in (["check", "--fix-only", "--quiet", "--select", "I,UP"], ["format", "--quiet"]):
+            command = [sys.executable, "-m", "ruff", *step, "--config", "pyproject.toml", folder]
+            subprocess.run(command, cwd=HERE.parents[1], check=True)
+        return {name: (Path(folder) / name).read_text("utf-8") for name in files}
 
 
 def stale(files: Mapping[str, str]) -> Iterable[str]:

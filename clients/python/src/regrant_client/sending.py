@@ -74,8 +74,8 @@ class Sender:
     async def send(self, request: Request, tenant: str, idempotency_key: str | None = None) -> Answer:
         """The answer. What may be repeated is sent again until it succeeds or patience ends.
 
-        A POST keeps its Idempotency-Key, so it is done once. A PATCH or DELETE of which it isn't known whether it
-        arrived isn't sent again. Raises `Problem` or `Unreachable`.
+        A POST keeps its Idempotency-Key, so it is done once. A PATCH of which it isn't known whether it arrived isn't
+        sent again. Raises `Problem` or `Unreachable`.
         """
         extra = {}
         if request.operation.method == "POST":
@@ -90,7 +90,7 @@ class Sender:
             except (aiohttp.ClientError, TimeoutError) as error:
                 never_arrived = isinstance(error, aiohttp.ClientConnectorError)
                 trouble = Unreachable(f"{request.operation.method} {self._path(request)}: {type(error).__name__}")
-                may_repeat = never_arrived or request.operation.method in ("GET", "POST")
+                may_repeat = never_arrived or request.operation.method != "PATCH"
             pause = self.pause_s(tries, trouble)
             if not may_repeat or time.monotonic() - started + pause > self._patience_s:
                 raise trouble
