@@ -65,6 +65,7 @@ async def host(
             "SIGNING_KEY_FILE": str(service.loop.service.settings.jwt.hs256_key_file),
             "KAFKA": bootstrap,
             "TOPIC_PREFIX": prefix,
+            "QUICKBOOKS_URL": service.loop.simulator.addresses.api,
             "PORT": str(port),
             "FOLDER": str(folder),
         }
@@ -99,22 +100,28 @@ async def pressed(origin: str) -> str:
 
 
 HOSTS = {
-    "aiohttp": [["host_aiohttp"]],
-    "fastapi": [["host_fastapi"]],
-    "django": [["host_django", "serve"], ["host_django", "follow"]],
+    "aiohttp": ("sync_engine", "{id}: 200", [["host_aiohttp"]]),
+    "fastapi": ("raw_topics", "{id}: syncing -> healthy (sync_succeeded)", [["host_fastapi"]]),
+    "django": (
+        "raw_topics",
+        "{id}: verifying -> syncing (verified)",
+        [["host_django", "serve"], ["host_django", "follow"]],
+    ),
 }
+"""Each with a sync engine and a line that this prints."""
 
 
 @pytest.mark.parametrize("name", HOSTS)
 async def test_a_host_connects_a_person_and_shows_what_kafka_tells(
     name: str, database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
+    engine, line, commands = HOSTS[name]
     async with (
         host(database, kafka_bootstrap, topic_prefix, tmp_path) as (service, variables, origin),
         AsyncExitStack() as run,
     ):
-        sync_engine = await run.enter_async_context(example("raw_topics", **variables))
-        for command in HOSTS[name]:
+        sync_engine = await run.enter_async_context(example(engine, **variables))
+        for command in commands:
             await run.enter_async_context(example(*command, **variables))
 
         async def listens() -> bool:
@@ -139,7 +146,7 @@ async def test_a_host_connects_a_person_and_shows_what_kafka_tells(
             return f"{id_}: healthy" in (await asked("GET", f"{origin}/connections", SIGNED_IN))[1]
 
         await eventually(healthy, "the host shows it healthy", patience_s=PATIENCE_S)
-        last = f"{id_}: syncing -> healthy (sync_succeeded)"
+        last = line.format(id=id_)
         await eventually(lambda: last in sync_engine.read_text(), "the sync engine tells it", patience_s=PATIENCE_S)
 
         # The link of a notice leads through the host's login to a fresh handoff.

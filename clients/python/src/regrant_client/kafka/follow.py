@@ -49,7 +49,9 @@ class Follower(Generic[Data]):
         **options: Any,  # Any: aiokafka's own
     ) -> None:
         self._topic, self._known, self._group = topic_prefix + self.topic, known, group_id
-        self._options = {"auto_offset_reset": "earliest", **options, "bootstrap_servers": bootstrap_servers}
+        # How soon a topic is seen that is made later than this.
+        usual: dict[str, Any] = {"auto_offset_reset": "earliest", "metadata_max_age_ms": 30_000}
+        self._options = {**usual, **options, "bootstrap_servers": bootstrap_servers}
         self._consumer: Any = None  # Any: aiokafka has no types
         self._waiting: deque[tuple[TopicPartition, ConsumerRecord]] = deque()
         self._remembered: dict[TopicPartition, Remembered] = {}
