@@ -43,7 +43,7 @@ def try_versions(which: str, arguments: list[str]) -> None:
     run(python, "-m", "pytest", "-q", *(arguments or SLICE))
     alone = environment(folder / "client")
     run(*uv, "pip", "install", "--python", alone, *resolution, "clients/python[kafka]")
-    run(*uv, "pip", "install", "--python", alone, "pytest", "pytest-aiohttp", "pytest-xdist", "--constraint", pins)
+    run(*uv, "pip", "install", "--python", alone, "pytest", "pytest-asyncio", "pytest-xdist", "--constraint", pins)
     run(alone, *CLIENT)
 
 
