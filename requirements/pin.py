@@ -6,7 +6,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SETS = {"build": ["requirements/build.in"], "demo": ["--extra", "demo", "pyproject.toml"]}
-SETS["run"] = ["--extra", "otel", "pyproject.toml"]  # what the image has
 SETS["bench"] = ["--extra", "demo", "--extra", "bench", "pyproject.toml"]
 # What resolves the lowest and the newest versions, apart from all else.
 SETS["resolve"] = ["requirements/resolve.in"]

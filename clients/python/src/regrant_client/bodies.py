@@ -18,6 +18,7 @@ from regrant_client.words import (
     State,
     Step,
     Trigger,
+    WebhookStatus,
     WhoActs,
 )
 
@@ -487,6 +488,22 @@ class Funnel(Received):
     """Whether this holds all of the log; if not, it is still being counted."""
 
 
+class GivenUp(Received):
+    """An event that an endpoint didn't accept in all tries, while it accepted others."""
+
+    endpoint: str
+    tenant_id: str
+    """A customer of the host."""
+    connector_id: str
+    """The host's id of the connector."""
+    version: int
+    """The transition, as in the connector's history."""
+    at: AwareDatetime
+    since: AwareDatetime
+    tries: int
+    failure: str
+
+
 class History(Received):
     """What happened to a connector, newest first; the next page is in the Link header."""
 
@@ -768,3 +785,32 @@ class UpdateConnector(Sent):
 
     name: str
     """What people call the connector."""
+
+
+class WebhookEndpoint(Received):
+    """An endpoint of the settings."""
+
+    name: str
+    host: str
+    """The host of its address."""
+    status: WebhookStatus
+    to_read: int
+    """Entries of the log that it has still to come to."""
+    waiting: int
+    """Connectors whose events wait, since an earlier one wasn't accepted."""
+    waiting_since: AwareDatetime | None
+    """The oldest event that waits so, since when it does."""
+    accepted_at: AwareDatetime | None
+    """When it last accepted something."""
+    failing_since: AwareDatetime | None
+    failure: str | None
+    """What goes wrong, while something does."""
+    given_up: int
+    """Events that it never accepted, in all."""
+
+
+class Webhooks(Received):
+    """The endpoints, and the newest events that each never accepted, 50 at most."""
+
+    endpoints: list[WebhookEndpoint]
+    given_up: list[GivenUp]

@@ -8,7 +8,7 @@ import aiohttp
 
 from regrant_client.attempts import Attempts
 from regrant_client.connectors import Connectors
-from regrant_client.fleet import DeadLetters, Fleet
+from regrant_client.fleet import Deliveries, Fleet
 from regrant_client.following import Following
 from regrant_client.sending import Sender
 from regrant_client.signing import Signer
@@ -18,7 +18,7 @@ WHOLE_FLEET = "*"
 """In place of a tenant: speaks for all of them."""
 
 
-class Regrant(Connectors, Attempts, Tokens, Fleet, DeadLetters, Following):
+class Regrant(Connectors, Attempts, Tokens, Fleet, Deliveries, Following):
     """regrant's API. Usable inside `async with`, or closed by `close`."""
 
     def __init__(

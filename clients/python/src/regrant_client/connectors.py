@@ -68,6 +68,11 @@ class Connectors(Calls):
         request = self._request("disconnect_connector", {"connector_id": connector_id}, if_version=if_version)
         return await self._call(bodies.Connector, request, idempotency_key)
 
+    async def verify_connector(self, connector_id: str, *, idempotency_key: str | None = None) -> bodies.Connector:
+        """Asks the provider once more about the saved credential; where it is right, a sync is asked for."""
+        request = self._request("verify_connector", {"connector_id": connector_id})
+        return await self._call(bodies.Connector, request, idempotency_key)
+
     async def get_history(
         self, connector_id: str, *, as_of: datetime | None = None, page_size: int | None = None
     ) -> AsyncIterator[bodies.HistoryEntry]:

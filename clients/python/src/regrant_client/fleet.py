@@ -73,8 +73,12 @@ class Fleet(Calls):
         return await self._call(bodies.ConsoleLink, self._request("open_console", body=body), idempotency_key)
 
 
-class DeadLetters(Calls):
-    """Calls about records that couldn't be handled; only where the tenant is `*`."""
+class Deliveries(Calls):
+    """Calls about what couldn't be handled or brought; only where the tenant is `*`."""
+
+    async def list_webhooks(self) -> bodies.Webhooks:
+        """The endpoints that events are sent to, how each fares, and what they never accepted."""
+        return await self._call(bodies.Webhooks, self._request("list_webhooks"))
 
     async def list_letters(
         self, *, status: LetterStatus | None = None, topic: str | None = None, page_size: int | None = None

@@ -19,6 +19,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "update_connector": Operation("PATCH", "/v1/connectors/{connector_id}", "connectors:write"),
     "delete_connector": Operation("DELETE", "/v1/connectors/{connector_id}", "connectors:write"),
     "disconnect_connector": Operation("POST", "/v1/connectors/{connector_id}/disconnect", "connectors:write"),
+    "verify_connector": Operation("POST", "/v1/connectors/{connector_id}/verify", "connectors:write"),
     "get_history": Operation("GET", "/v1/connectors/{connector_id}/history", "connectors:read"),
     "get_why": Operation("GET", "/v1/connectors/{connector_id}/why", "connectors:read"),
     "get_bundle": Operation("GET", "/v1/connectors/{connector_id}/bundle", "connectors:read"),
@@ -41,6 +42,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "get_letter": Operation("GET", "/v1/dead-letters/{letter_id}", "fleet:read"),
     "replay_letter": Operation("POST", "/v1/dead-letters/{letter_id}/replay", "fleet:write"),
     "drop_letter": Operation("POST", "/v1/dead-letters/{letter_id}/drop", "fleet:write"),
+    "list_webhooks": Operation("GET", "/v1/webhooks", "fleet:read"),
     "follow_events": Operation("GET", "/v1/events", "fleet:read"),
     "open_console": Operation("POST", "/v1/console/links", "console:open"),
 }

@@ -163,6 +163,8 @@ class Transition(Received):
     remedy: Remedy | None = None
     step: Step | None = None
     """The step of the re-authorisation that was reached."""
+    replaced_step: Step | None = None
+    """How far the attempt came that a newer one replaces by this."""
     notice: Notice | None = None
     """Whom this should wake, or silence."""
     link: str | None = None

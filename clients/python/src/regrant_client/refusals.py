@@ -59,6 +59,14 @@ class LoginDoesNotHelp(Problem):
     """Signing in again doesn't mend this."""
 
 
+class AttemptOpen(Problem):
+    """Somebody is asked to sign in already."""
+
+
+class SyncAwaited(Problem):
+    """A sync is awaited already."""
+
+
 class AttemptEnded(Problem):
     """The attempt has ended."""
 
@@ -145,6 +153,8 @@ REFUSALS: Final[dict[str, type[Problem]]] = {
     "id_taken": IdTaken,
     "verification_running": VerificationRunning,
     "login_does_not_help": LoginDoesNotHelp,
+    "attempt_open": AttemptOpen,
+    "sync_awaited": SyncAwaited,
     "attempt_ended": AttemptEnded,
     "completion_refused": CompletionRefused,
     "no_credential": NoCredential,

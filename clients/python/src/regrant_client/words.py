@@ -135,6 +135,10 @@ class ProblemCode(Word):
     """A sign-in is just being checked"""
     LOGIN_DOES_NOT_HELP = "login_does_not_help"
     """Signing in again doesn't mend this"""
+    ATTEMPT_OPEN = "attempt_open"
+    """Somebody is asked to sign in already"""
+    SYNC_AWAITED = "sync_awaited"
+    """A sync is awaited already"""
     ATTEMPT_ENDED = "attempt_ended"
     """The attempt has ended"""
     COMPLETION_REFUSED = "completion_refused"
@@ -326,6 +330,8 @@ class Trigger(Word):
     """The person told, after the deadline, what the provider had shown instead of coming back."""
     HELP_ASKED = "help_asked"
     """The person in the window sent the attempt's support report to the host."""
+    RESTORED = "restored"
+    """The database was restored from a backup: the connector goes on behind what its topics had shown since."""
     VERIFIED = "verified"
     """The grant is of the right account, person and scope."""
     REJECTED = "rejected"
@@ -336,6 +342,8 @@ class Trigger(Word):
     """The checks didn't end before their deadline."""
     GRANT_SHARED = "grant_shared"
     """A sign-in on another connector of the tenant brought a grant that is good for this one."""
+    VERIFIED_AGAIN = "verified_again"
+    """Somebody had the provider asked once more about the saved credential, without a person signing in."""
     SYNC_EXPIRED = "sync_expired"
     """The requested sync gave no outcome before its deadline."""
     REMINDER_DUE = "reminder_due"
@@ -348,6 +356,19 @@ class Trigger(Word):
     """The owner or host takes the connector off."""
     DELETE = "delete"
     """The host deletes the connector for good."""
+
+
+class WebhookStatus(Word):
+    """How an endpoint stands."""
+
+    WELL = "well"
+    """It accepts what it is sent."""
+    BEHIND = "behind"
+    """It accepts events, but not those of some connectors, which are tried again."""
+    FAILING = "failing"
+    """Of at least one shard it has accepted nothing since its last failure."""
+    NOT_STARTED = "not_started"
+    """No worker has begun with it yet."""
 
 
 class WhoActs(Word):
