@@ -1,6 +1,6 @@
 """What many connectors tell together, and the catalogues: for dashboards and for the host's operators."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 
 from regrant_client import bodies
@@ -33,12 +33,15 @@ class Fleet(Calls):
         who_acts: WhoActs | None = None,
         q: str | None = None,
         tenant: str | None = None,
+        moved_from: Collection[State] = (),
+        moved_to: State | None = None,
         as_of: datetime | None = None,
         page_size: int | None = None,
     ) -> AsyncIterator[bodies.Connector]:
-        """Every connector that is so; `q` is text in its id, name or account."""
+        """Every connector that is so; `q` is text in its id, name or account. It moved within the day before."""
         query: dict[str, Given] = {"state": state, "provider": provider, "reason": reason, "origin": origin}
         query |= {"who_acts": who_acts, "q": q, "tenant": tenant, "as_of": as_of, "limit": page_size}
+        query |= {"moved_from": ",".join(moved_from) or None, "moved_to": moved_to}
         async for page in self._pages(bodies.ConnectorList, "list_fleet_connectors", None, query):
             for connector in page.connectors:
                 yield connector
