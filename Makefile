@@ -10,7 +10,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test kube image soak mutants bench lint pins screens clean
+.PHONY: help demo test kube image soak mutants bench lint pins sbom newest lowest screens clean
 
 help: ## Say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,8 +50,10 @@ lint: $(VENV)/test.stamp ## Check style, types, layers, and that nothing that is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy clients/python/from_documents.py clients/python/examples/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.documents --check
+	$(BIN)/python clients/python/from_documents.py --check
 	$(BIN)/python -m statemachine.diagram --check
 	$(BIN)/python -m service.help.catalogues --check
 	$(BIN)/python -m service.settings --check
@@ -71,6 +73,15 @@ $(BIN)/python:
 
 pins: $(VENV)/test.stamp ## Pin the newest versions that pyproject.toml allows
 	@$(BIN)/python requirements/pin.py
+
+sbom: $(VENV)/test.stamp ## Write the bill of materials of what an image runs: build/sbom.cdx.json
+	@$(BIN)/python requirements/sbom.py
+
+newest: $(VENV)/test.stamp ## Try the newest versions that pyproject.toml allows; ARGS goes to pytest
+	@$(BIN)/python requirements/versions.py newest $(ARGS)
+
+lowest: $(VENV)/test.stamp ## Try the lowest versions that pyproject.toml allows; ARGS goes to pytest
+	@$(BIN)/python requirements/versions.py lowest $(ARGS)
 
 screens: ## Put the browser test's screenshots where the README and the help show them
 	cp build/screens/2-menu.png docs/screens/list.png

@@ -1,4 +1,4 @@
-"""Pins the requirements: every version and every hash, and no word about where they come from."""
+"""Pins the requirements: every version and every hash, and no word about where they come from. Arguments name sets."""
 
 import subprocess
 import sys
@@ -6,15 +6,18 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SETS = {"build": ["requirements/build.in"], "demo": ["--extra", "demo", "pyproject.toml"]}
-SETS["run"] = ["--extra", "otel", "pyproject.toml"]  # what the image has
 SETS["bench"] = ["--extra", "demo", "--extra", "bench", "pyproject.toml"]
+# What resolves the lowest and the newest versions, apart from all else.
+SETS["resolve"] = ["requirements/resolve.in"]
 SETS["test"] = ["--extra", "demo", "--extra", "otel", "--extra", "dev", "pyproject.toml"]
+# What an image runs: nothing that the tests didn't run with.
+SETS["run"] = ["--extra", "otel", "--constraint", "requirements/test.txt", "pyproject.toml"]
 OPTIONS = ["--generate-hashes", "--allow-unsafe", "--strip-extras", "--quiet", "--no-header", "--no-annotate"]
 SILENT = ["--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links"]
 
 
-def main() -> None:
-    for name, source in SETS.items():
+def main(names: list[str]) -> None:
+    for name, source in ((name, SETS[name]) for name in names or SETS):
         target = HERE / f"{name}.txt"
         command = [
             sys.executable,
@@ -32,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -13,7 +13,7 @@ from tests.contract.chart import pods, rendered
 from tests.kubernetes import strict
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "clients" / "python" / "README.md"])
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -105,3 +105,20 @@ def _defences(test: str) -> list[str]:
     """The S-numbers that a test's name begins with."""
     numbers = re.match(r"((?:[spr]\d{2}_)+)", test)
     return re.findall(r"s(\d{2})_", numbers[0]) if numbers else []
+
+
+@pytest.mark.parametrize("page", [ROOT / "docs" / "clients.md"], ids=lambda page: page.name)
+def test_the_code_that_a_page_shows_of_the_client_stands_in_an_example_that_runs(page: Path) -> None:
+    examples = [_lines(path.read_text()) for path in (ROOT / "clients" / "python" / "examples").glob("*.py")]
+    shown = [_lines(block) for block in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S)]
+    assert len(shown) >= 4
+    for lines in shown:
+        assert any(_within(lines, example) for example in examples), "\n".join(lines)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+def _within(lines: list[str], example: list[str]) -> bool:
+    return any(example[start : start + len(lines)] == lines for start in range(len(example)))

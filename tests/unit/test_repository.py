@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PINS = ("build", "run", "demo", "bench", "test")
+PINS = ("build", "run", "demo", "bench", "test", "resolve")
 
 # Joined here, so that this file doesn't match itself.
 REGISTRIES = [
