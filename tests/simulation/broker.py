@@ -187,6 +187,9 @@ class Consumer:
     def partitions_for_topic(self, topic: str) -> set[int]:
         return set(range(self.broker.partitions))
 
+    def highwater(self, partition: TopicPartition) -> int | None:
+        return len(self.broker.logs[partition])
+
     async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         await self.process.crosses()
         self._reach()
