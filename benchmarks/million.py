@@ -181,12 +181,13 @@ async def _steady(here: Place, eyes: ours.Eyes, workers: list[int], rate: float,
         regrant = Regrant(session, url, f"tenant-{TENANT:04d}", here.servers.supervisor.folder / "jwt.key")
         first_fleet_s = await _counted(regrant.for_whole_fleet())
         pids = here.servers.postgres.pid, here.servers.kafka.pid
-        before, was = spent([*workers, api], *pids), here.workload.inputs
+        before, was, had = spent([*workers, api], *pids), here.workload.inputs, await eyes.consumed()
         visitors = Visitors(regrant, here)
         visiting = asyncio.create_task(visitors.visit())
         first, last, sent = await pace(here, rate, 5, seconds)
         used, inputs = spent([*workers, api], *pids).since(before), here.workload.inputs - was
-        lag = here.workload.inputs - await eyes.consumed()
+        handled = await eyes.consumed()
+        lag, handled = here.workload.inputs - handled, handled - had
         visiting.cancel()
         ended = await asyncio.gather(visiting, return_exceptions=True)
         if isinstance(ended[0], Exception):
@@ -209,9 +210,9 @@ async def _steady(here: Place, eyes: ours.Eyes, workers: list[int], rate: float,
                 "kafka": round(used.kafka / used.at, 2),
             },
             "us_an_input": {
-                "service": round(used.clients / inputs * 1e6),
-                "postgres": round(used.postgres / inputs * 1e6),
-                "kafka": round(used.kafka / inputs * 1e6),
+                "service": round(used.clients / max(handled, 1) * 1e6),
+                "postgres": round(used.postgres / max(handled, 1) * 1e6),
+                "kafka": round(used.kafka / max(handled, 1) * 1e6),
             },
             "rss_mb": {"workers": round(rss_mb(workers)), "api": round(rss_mb([api]))},
             "first_fleet_ms": round(first_fleet_s * 1000),

@@ -44,8 +44,9 @@ LIVE, WALKERS = 6, 4
 A_LOOK_S = 20.0
 """How long a live page stays open."""
 MOVES_A_SECOND = 20
-WARM_SHARE = 0.25
-GROWS_MB = 8.0
+WARM_SHARE = 0.5
+"""Until then every page was shown, and each connection of the pool knows every statement."""
+GROWS_MB = 5.0
 """More than that, between the warmed-up process and the end, is a leak; the allocator's own ups and downs are less."""
 PAGES = (
     "/console",
@@ -97,7 +98,7 @@ async def console_flat(dsn: str, bootstrap: str, seed: int, seconds: float, say:
                         tasks.create_task(_looking(browser, seen, A_LOOK_S * (1 + number / LIVE)))
                     for number in range(WALKERS):
                         tasks.create_task(_walking(browser, seen, number))
-    warm, end = seen.between(seconds * WARM_SHARE, seconds * WARM_SHARE * 1.4), seen.between(seconds * 0.9, seconds)
+    warm, end = seen.between(seconds * WARM_SHARE, seconds * (WARM_SHARE + 0.1)), seen.between(seconds * 0.9, seconds)
     say(
         f"{seen.pages} pages, {seen.looks} live pages with {seen.events} events in {seconds:.0f} s;"
         f" memory {warm:.1f} MiB when warm, {end:.1f} MiB at the end"
