@@ -1,5 +1,6 @@
 """A container of the chart as its process starts: mounts laid out in a folder, variables set, settings read."""
 
+import re
 from pathlib import Path
 
 from service.settings import Settings, load
@@ -15,8 +16,7 @@ def started(pod: Document, container: Document, documents: list[Document], root:
         lay_out(volumes[mount["name"]], documents, root, root / mount["mountPath"].lstrip("/"))
     environ = {}
     for variable in container["env"]:
-        is_path = variable["value"].startswith("/")
-        environ[variable["name"]] = str(root) + variable["value"] if is_path else variable["value"]
+        environ[variable["name"]] = re.sub(r"(^|,)/", rf"\1{root}/", variable["value"])
     return load(environ)
 
 
@@ -27,5 +27,5 @@ def lay_out(volume: Document, documents: list[Document], root: Path, folder: Pat
             (folder / name).write_text(text.replace(ETC, f"{root}{ETC}"))
     for source in volume.get("projected", {}).get("sources", []):
         for item in source["secret"]["items"]:
-            (folder / item["path"]).parent.mkdir(exist_ok=True)
+            (folder / item["path"]).parent.mkdir(parents=True, exist_ok=True)
             (folder / item["path"]).write_text(f"what {item['path']} holds")

@@ -70,6 +70,10 @@ def test_every_pod_starts_with_settings_that_hold(file: Path, tmp_path: Path) ->
             assert settings.database.dsn.reveal() == "what database/dsn holds"
             ports = [port["containerPort"] for port in container.get("ports", [])]
             assert ports in ([], [settings.http.port, settings.metrics.port])
+    if file.stem == "webhooks-values":
+        assert [path.name for path in settings.webhooks["host"].secret_files] == ["current", "next"]
+        former = settings.adapters["fivetran"].former_secret
+        assert former and former.reveal() == "what adapters/fivetran/former holds"
     if file.stem == "full-values":
         assert settings.kafka.password and settings.kafka.password.reveal() == "what kafka/password holds"
         provider = settings.providers["quickbooks-online"]

@@ -104,6 +104,19 @@ AXES: pairs.Axes = {
             },
         },
     },
+    "webhooks": {
+        "-": {},
+        "in and out": {
+            "config": {
+                "webhooks": {"my-host": {"url": "https://a.example/w"}},
+                "adapters": {"airbyte": {"kind": "airbyte"}},
+            },
+            "secrets": {
+                "webhooks": {"my-host": {"existingSecret": "host", "keys": ["v1", "v2"]}},
+                "adapters": {"airbyte": {"existingSecret": "airbyte"}},
+            },
+        },
+    },
     "names": {
         "-": {},
         "another": {"fullnameOverride": "live-regrant-two", "commonLabels": {"team": "data"}},

@@ -75,6 +75,23 @@ volumes:
             name: {{ $provider.existingSecret }}
             items: [{key: {{ $provider.key | default "client_secret" }}, path: providers/{{ $id }}}]
         {{- end }}
+        {{- range $id, $webhook := .webhooks }}
+        - secret:
+            name: {{ $webhook.existingSecret }}
+            items:
+              {{- range $webhook.keys }}
+              - {key: {{ . }}, path: webhooks/{{ $id }}/{{ . }}}
+              {{- end }}
+        {{- end }}
+        {{- range $id, $adapter := .adapters }}
+        - secret:
+            name: {{ $adapter.existingSecret }}
+            items:
+              - {key: {{ $adapter.key | default "secret" }}, path: adapters/{{ $id }}/secret}
+              {{- with $adapter.formerKey }}
+              - {key: {{ . }}, path: adapters/{{ $id }}/former}
+              {{- end }}
+        {{- end }}
         {{- end }}
   {{- with .Values.secrets.keys.existingSecret }}
   - name: keys
@@ -131,6 +148,22 @@ env:
   {{- range $id, $provider := .providers }}
   - name: REGRANT_PROVIDERS__{{ $id | upper | replace "-" "_" }}__CLIENT_SECRET_FILE
     value: /etc/regrant/secrets/providers/{{ $id }}
+  {{- end }}
+  {{- range $id, $webhook := .webhooks }}
+  {{- $files := list }}
+  {{- range $webhook.keys }}
+  {{- $files = append $files (printf "/etc/regrant/secrets/webhooks/%s/%s" $id .) }}
+  {{- end }}
+  - name: REGRANT_WEBHOOKS__{{ $id | upper | replace "-" "_" }}__SECRET_FILES
+    value: {{ join "," $files | quote }}
+  {{- end }}
+  {{- range $id, $adapter := .adapters }}
+  - name: REGRANT_ADAPTERS__{{ $id | upper | replace "-" "_" }}__SECRET_FILE
+    value: /etc/regrant/secrets/adapters/{{ $id }}/secret
+  {{- if $adapter.formerKey }}
+  - name: REGRANT_ADAPTERS__{{ $id | upper | replace "-" "_" }}__FORMER_SECRET_FILE
+    value: /etc/regrant/secrets/adapters/{{ $id }}/former
+  {{- end }}
   {{- end }}
   {{- end }}
 volumeMounts:
