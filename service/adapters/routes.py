@@ -23,9 +23,11 @@ from service.kafka.cloudevents import Header
 from service.kafka.decode import UNMAPPED_TYPE, UNMAPPED_WHY
 from service.store import reads
 from service.store.pool import Pool
+from service.telemetry import metrics
 
 log = structlog.get_logger()
 
+_OUTCOMES: dict[type, str] = {Said: "queued", Ignored: "ignored", Unmapped: "unmapped"}
 _NOT_SIGNED = "The request isn't proved by the secret of an adapter of that name."
 
 
@@ -51,7 +53,9 @@ class Receiving:
             adapter.mapping.signed, adapter.secrets, request.headers, in_address, body
         ):
             raise ApiProblem(ProblemCode.UNAUTHENTICATED, _NOT_SIGNED)  # the same for a name that there isn't
-        return _taken(await self._put_through(adapter, body))
+        said = await self._put_through(adapter, body)
+        metrics.ADAPTER_WEBHOOKS.labels(adapter.name, _OUTCOMES[type(said)]).inc()
+        return _taken(said)
 
     async def _put_through(self, adapter: Adapter, body: bytes) -> "Said | Ignored | Unmapped":
         said = adapter.mapping.read(body, adapter.prefix)

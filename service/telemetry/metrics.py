@@ -127,6 +127,19 @@ CONSUMER_RESTARTS = counter(
 PUBLISHED = counter("published_total", "Entries of the log that this process published.")
 RELAY_RESTARTS = counter("relay_restarts_total", "Relays that began anew.", {"why": ("broker", "database", "fenced")})
 
+# Webhooks.
+
+WEBHOOKS = counter(
+    "webhooks_total",
+    "Events that were sent to an endpoint, or given up.",
+    {"endpoint": "a name of the settings", "outcome": "accepted, refused or given_up"},
+)
+ADAPTER_WEBHOOKS = counter(
+    "adapter_webhooks_total",
+    "Webhooks that senders proved to be theirs.",
+    {"adapter": "a name of the settings", "outcome": "queued, ignored or unmapped"},
+)
+
 # The process.
 
 JOBS_RUNNING = gauge("jobs_running", "Jobs that this process is carrying out.")

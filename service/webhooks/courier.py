@@ -25,6 +25,7 @@ from service.engine.signals import Signal
 from service.store import webhooks as store
 from service.store.pool import TRANSIENT, Connection, Pool
 from service.store.webhooks import Due, LogRow, Parking, Replaced, Seen
+from service.telemetry import metrics
 from service.webhooks.endpoint import Endpoint, Refusal
 from service.webhooks.events import Event
 from service.webhooks.health import Health
@@ -156,6 +157,7 @@ class Courier:
             elif await store.accepted_since(connection, name, due.since):
                 await store.give_up(connection, name, due.pk, parking.failure)
                 await store.go_on(connection, name, due.pk, stopped.version, cursor)
+                metrics.WEBHOOKS.labels(name, "given_up").inc()
                 log.error("webhook_given_up", endpoint=name, connector=rows[0].connector, version=stopped.version)
             else:
                 await store.wait(connection, name, parking)  # it takes nobody's: then it isn't the event
@@ -176,6 +178,7 @@ class Courier:
     async def _send(self, pk: int, event: Event) -> Refusal | None:
         async with self._health.turn():
             refusal = await self.endpoint.send(event)
+            metrics.WEBHOOKS.labels(self.endpoint.name, "accepted" if refusal is None else "refused").inc()
             if refusal is None:
                 self._accepted = True
                 self._recovered |= self._health.accepted()

@@ -15,6 +15,7 @@ from schemas.lifecycle import State
 from schemas.reasons import Reason
 from service.adapters.producing import EventProducer
 from service.engine.submission import Busy
+from service.telemetry import metrics
 from tests.loop import eventually
 from tests.planted.marking import MARKER
 from tests.unit.test_adapters import recorded
@@ -122,6 +123,10 @@ async def test_what_cant_be_put_through_is_seen_among_the_dead_letters_with_its_
     ]
     assert refused == [refused[0]] * len(refused)
     assert (refused[0][0], refused[0][1]["code"]) == (401, "unauthenticated")
+    counted = {
+        o: metrics.ADAPTER_WEBHOOKS.labels("fivetran", o)._value.get() for o in ("queued", "ignored", "unmapped")
+    }
+    assert all(counted.values()), counted
     large = await sent(service, "fivetran", b" " * 300_000)
     assert (large[0], large[1]["code"]) == (413, "body_too_large")
 
