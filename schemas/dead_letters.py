@@ -24,6 +24,9 @@ class DeadLetterCode(Described):
     VERIFICATION_RUNNING = "verification_running", Refused.VERIFICATION_RUNNING.sentence
     VERSION_MISMATCH = "version_mismatch", Refused.VERSION_MISMATCH.sentence
     LOGIN_DOES_NOT_HELP = "login_does_not_help", Refused.LOGIN_DOES_NOT_HELP.sentence
+    NO_CREDENTIAL = "no_credential", Refused.NO_CREDENTIAL.sentence
+    ATTEMPT_OPEN = "attempt_open", Refused.ATTEMPT_OPEN.sentence
+    SYNC_AWAITED = "sync_awaited", Refused.SYNC_AWAITED.sentence
 
 
 class DeadLetterHeader(Described):

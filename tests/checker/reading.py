@@ -16,11 +16,12 @@ SYNC_EVENTS = "connectors.sync.events.v1"
 COMMANDS = "connectors.commands.v1"
 
 UNREADABLE = frozenset(
-    {"malformed", "oversized", "unknown_type", "unknown_version", "wrong_topic", "wrong_key", "schema"}
+    {"malformed", "oversized", "unknown_type", "unknown_version", "wrong_topic", "wrong_key", "schema", "unmapped"}
 )
 """The codes of records that can't be read, whatever the state of anything."""
 
 _SYNC, _COMMAND = "io.regrant.sync.", "io.regrant.connector."
+_UNMAPPED = "io.regrant.adapter.unmapped.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def read(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -
     check_size(value, headers)
     attributes, data = envelope(value, headers)
     at = check_attributes(attributes, key)
+    demand(attributes["type"] != _UNMAPPED, "unmapped")
     word = _word(attributes["type"], topic)
     connector = _connector(attributes.get("subject"), key)
     if at is None:

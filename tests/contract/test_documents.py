@@ -208,9 +208,10 @@ def test_the_examples_in_the_openapi_document_validate() -> None:
 
 
 def test_the_examples_of_parameters_validate() -> None:
-    for parameter in read("openapi.json")["components"]["parameters"].values():
+    components = read("openapi.json")["components"]
+    for parameter in components["parameters"].values():
         if "example" in parameter:
-            validator(parameter["schema"]).validate(parameter["example"])
+            validator(parameter["schema"] | {"components": components}).validate(parameter["example"])
 
 
 # Readers stay able to read.

@@ -84,8 +84,9 @@ def test_the_checker_names_the_types_the_codes_and_the_headers_as_the_contract_d
     refusals = frozenset().union(*(word.refusals for word in reading.WORDS.values()))
     known = {code.value for code in DeadLetterCode}
     assert reading.UNREADABLE | refusals <= known
-    # A record names no version that it has seen, and a record that breaks the service is a fault of ours.
-    assert known - reading.UNREADABLE - refusals == {"version_mismatch", "broken"}
+    # A record names no version that it has seen and asks for no verification; one that breaks us is our fault.
+    asked_over_http = {"version_mismatch", "no_credential", "attempt_open", "sync_awaited"}
+    assert known - reading.UNREADABLE - refusals == {"broken", *asked_over_http}
     assert {header.value for header in DeadLetterHeader} == TOLD
 
 

@@ -46,7 +46,10 @@ class Read(HTMLParser):
 
 
 def page_of(markdown: str, file: str = "sample.md") -> str:
-    return PAGES.page(Page(file.removesuffix(".md"), file, "Sample", markdown))
+    """A sample rendered by itself: pages are rendered once."""
+    return Pages(LIBRARY, "Northwind Data", frame_ancestors=(), secure=True).page(
+        Page(file.removesuffix(".md"), file, "Sample", markdown)
+    )
 
 
 def test_every_file_of_docs_is_a_page() -> None:
