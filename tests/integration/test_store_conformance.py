@@ -165,8 +165,7 @@ async def the_same_record_is_buried_once(s: Subject) -> None:
     await s.store.claim_partition(TOPIC, 0)
     batch, now = await s.folded(Unreadable("malformed", "d"), move=OffsetMove(TOPIC, 0, 1, 0, 1))
     await s.store.store(batch, now)
-    batch.offsets = []
-    with pytest.raises(asyncpg.UniqueViolationError):
+    with pytest.raises(FenceLost):  # that it was consumed is all that tells: a new cluster has the same places again
         await s.store.store(batch, now)
     assert len(await s.log(0)) == 1
 

@@ -32,7 +32,7 @@ from service.store.consequences import (
     VerificationWanted,
 )
 from service.store.due import Due, Job
-from service.store.log import DeadLetter, Entry, Watermark
+from service.store.log import Entry, Watermark
 from service.store.partitions import FenceLost, OffsetMove, Position
 from statemachine.connector import Connector
 
@@ -96,7 +96,6 @@ class Tables:
     connectors: dict[ConnectorId, ConnectorRow] = field(default_factory=dict)
     log: dict[tuple[Shard, int], Entry] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
-    buried: set[tuple[str, int, int]] = field(default_factory=set)
     attempts: dict[AttemptId, AttemptRow] = field(default_factory=dict)
     credentials: dict[tuple[int, AttemptId], CredentialRow] = field(default_factory=dict)
     """By connector and attempt: a grant that is shared is of one attempt, in several connectors."""
@@ -108,7 +107,6 @@ class Tables:
             dict(self.connectors),
             dict(self.log),
             list(self.notes),
-            set(self.buried),
             dict(self.attempts),
             dict(self.credentials),
             dict(self.jobs),
@@ -166,7 +164,6 @@ class MemoryStore:
             self._number(batch, now)
             self._update([c for c in batch.changed if c.pk is not None])
             self.tables.notes.extend(batch.notes)
-            self._bury(batch.dead_letters)
             self._carry_out(batch.consequences)
         for shard in batch.wake:
             for heard in self._listeners:
@@ -211,13 +208,6 @@ class MemoryStore:
             if row is None or row.revision != c.revision:
                 raise Conflict
             self.tables.connectors[c.after.id] = replace(row, revision=row.revision + 1, connector=c.after.copied())
-
-    def _bury(self, letters: Sequence[DeadLetter]) -> None:
-        for letter in letters:
-            place = (letter.topic, letter.partition, letter.offset)
-            if place in self.tables.buried:
-                raise asyncpg.UniqueViolationError("dead_letter")
-            self.tables.buried.add(place)
 
     # What hangs on connectors.
 
