@@ -3,15 +3,18 @@
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import helm_python
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from schemas import channels
 from service.app import DRAIN_S
+from service.cli import app
 from service.kafka.clients import STOP_LIMIT_S, make_consumer
 from service.settings.chart import VALUES_SCHEMA, with_config
 from service.settings.chart_readme import README, with_tables
@@ -388,6 +391,21 @@ def test_what_waits_for_the_last_old_pod_runs_after_the_upgrade() -> None:
     after = jobs["live-regrant-migrate-post"]
     assert after["metadata"]["annotations"]["helm.sh/hook"] == "post-upgrade"
     assert after["spec"]["template"]["spec"]["containers"][0]["args"] == ["migrate", "--post"]
+
+
+def test_every_pod_runs_words_that_the_command_has() -> None:
+    wanted = {"migrations": {"post": True}}
+    said = {tuple(container["args"]) for pod in pods(rendered(wanted)) for container in pod["containers"]}
+    assert len(said) == 5
+    for word, *options in said:
+        told = CliRunner().invoke(app, [word, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+        assert told.exit_code == 0
+        assert all(option in told.output for option in options)
+
+
+def test_the_chart_is_of_this_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == tomllib.loads((CHART.parents[1] / "pyproject.toml").read_text())["project"]["version"]
 
 
 def test_a_digest_goes_before_a_tag() -> None:
