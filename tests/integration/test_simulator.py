@@ -666,3 +666,11 @@ def test_the_scopes_and_the_header_are_those_of_intuits_client() -> None:
     assert Scopes.ACCOUNTING.value == ACCOUNTING
     assert Scopes.PAYMENT.value == PAYMENT
     assert INCLUDE_REFRESH_TOKEN_HARD_EXPIRES_IN_HEADER == HARD_EXPIRY_HEADER
+
+
+async def test_in_a_container_it_listens_everywhere_and_tells_the_address_that_is_published() -> None:
+    async with await Simulator.start("0.0.0.0") as simulator, aiohttp.ClientSession() as session:
+        told = URL(simulator.addresses.accounts)
+        assert told.host == "127.0.0.1"
+        async with session.get(told.with_host("127.0.0.2") / "_sim/state") as answer:
+            assert answer.status < 500
