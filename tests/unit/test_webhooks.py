@@ -18,7 +18,6 @@ from service.webhooks.schedule import PAUSES, Schedule
 from service.webhooks.signing import BadSecret, headers_of, secret_of
 from tests.receiver import new_secret
 
-NOW = datetime.now(UTC)
 TRACE = '{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'
 
 
@@ -44,7 +43,7 @@ def wanted(*kinds: str, tenants: tuple[str, ...] = ()) -> Wanted:
 def test_the_standards_own_reader_takes_what_is_signed() -> None:
     secret = new_secret()
     (event,) = wanted("transitions").events_of(row())
-    told = Webhook(secret).verify(event.body, headers_of(event, NOW, [Secret(secret)]))
+    told = Webhook(secret).verify(event.body, headers_of(event, datetime.now(UTC), [Secret(secret)]))
     assert told == {
         "type": channels.TRANSITION.type,
         "timestamp": "2026-11-01T12:00:00+00:00",
@@ -57,7 +56,7 @@ def test_the_standards_own_reader_takes_what_is_signed() -> None:
 def test_whatever_is_changed_isnt_taken(changed: str) -> None:
     secret = new_secret()
     (event,) = wanted("transitions").events_of(row())
-    headers = headers_of(event, NOW, [Secret(secret)])
+    headers = headers_of(event, datetime.now(UTC), [Secret(secret)])
     body = event.body + b" " if changed == "body" else event.body
     if changed in headers:
         headers[changed] = str(int(headers[changed]) - 1) if changed == "webhook-timestamp" else "another"
@@ -68,7 +67,7 @@ def test_whatever_is_changed_isnt_taken(changed: str) -> None:
 def test_while_two_secrets_overlap_each_reads_the_event() -> None:
     old, new, other = new_secret(), new_secret(), new_secret()
     (event,) = wanted("transitions").events_of(row())
-    headers = headers_of(event, NOW, [Secret(new), Secret(old)])
+    headers = headers_of(event, datetime.now(UTC), [Secret(new), Secret(old)])
     assert len(headers["webhook-signature"].split(" ")) == 2
     for secret in (old, new):
         Webhook(secret).verify(event.body, headers)
