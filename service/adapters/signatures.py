@@ -42,5 +42,5 @@ def _alike(signed: Signed, given: str, made: str) -> tuple[str, str]:
     return (given.lower(), made) if signed.written == "hex" else (given, made)
 
 
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(), wanted.encode())
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode(), secret.encode())
