@@ -120,7 +120,9 @@ async def test_p08_a_provider_that_is_down_says_nothing_about_the_credential(ser
 
 
 async def test_p24_what_cannot_be_verified_is_refused_in_words_and_the_provider_is_not_asked(service: Running) -> None:
-    new, syncing, awaiting, off = [await service.registered(), *[await service.connected() for _ in range(3)]]
+    companies = ("Drivewell Inc", "Drivewell Leasing LLC", "Acme Ltd")
+    new = await service.registered()
+    syncing, awaiting, off = [await service.connected(company=company) for company in companies]
     await service.opened(awaiting)
     assert (await service.api("POST", f"/v1/connectors/{off}/disconnect"))[0] == 200
     before = service.exchanges
