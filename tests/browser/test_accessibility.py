@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Page
 
 from service.insight.facts import AttemptFacts
 from service.texts.language import LANGUAGES, Language
-from service.web.pages import asset
+from service.web.pages import ASSETS
 from service.web.picture import picture
 from service.web.report import report
 from tests.foreign.set_up import node_modules
@@ -64,7 +64,7 @@ async def address() -> AsyncIterator[str]:
         return web.Response(status=303, headers={"Location": f"/{request.match_info['language']}/checking"})
 
     app = web.Application()
-    app.router.add_get("/connect/assets/{name}", asset)
+    app.router.add_get("/connect/assets/{name}", ASSETS.answer)
     app.router.add_get("/{language}/report", report_page)
     app.router.add_get("/{language}/{name}", show)
     app.router.add_post("/{language}/{name}", press)
