@@ -6,9 +6,11 @@ between the one look-up and the socket: there is no second look-up that could di
 
 import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -121,3 +123,35 @@ class PublicOnly(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+CONNECT_S = 3.0
+
+
+def session_to(
+    resolver: AbstractResolver,
+    judge: Callable[[str], bool],
+    tls: ssl.SSLContext | None,
+    *,
+    public: bool,
+    fresh: bool = False,
+) -> aiohttp.ClientSession:
+    """A session to the outside, without cookies, proxies of the environment, or bodies that unpack themselves.
+
+    `public`: it reaches public addresses alone, looked up anew for each connection. Others need another session:
+    else a connection that somebody else opened could be used. `fresh`: each request opens a connection of its own.
+    """
+    connector = aiohttp.TCPConnector(
+        force_close=fresh,
+        limit=100,
+        resolver=PublicOnly(resolver, judge) if public else resolver,
+        use_dns_cache=not public,
+        ssl=tls or True,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )

@@ -19,7 +19,7 @@ import structlog
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from service.oauth.addresses import Forbidden, PublicOnly, is_public, must_be_public
+from service.oauth.addresses import Forbidden, is_public, must_be_public, session_to
 from service.oauth.description import ProviderConfig
 from service.telemetry import metrics, traces
 
@@ -27,7 +27,6 @@ log = structlog.get_logger()
 
 TOTAL_S = 10.0
 """How long a call may take in all, a dripping body included."""
-CONNECT_S = 3.0
 TOKEN_CAP = 64 * 1024
 API_CAP = 1024 * 1024
 BROKEN = 502
@@ -78,25 +77,8 @@ class Outbound:
         resolver = self._resolver or aiohttp.ThreadedResolver()
         for fresh in (True, False):
             for public in (True, False):
-                self._sessions[fresh, public] = self._session(resolver, fresh=fresh, public=public)
+                self._sessions[fresh, public] = session_to(resolver, self._judge, self._tls, public=public, fresh=fresh)
         return self
-
-    def _session(self, resolver: AbstractResolver, *, fresh: bool, public: bool) -> aiohttp.ClientSession:
-        """A session of its own for what must be public: else a connection that somebody else opened could be used."""
-        connector = aiohttp.TCPConnector(
-            force_close=fresh,
-            limit=100,
-            resolver=PublicOnly(resolver, self._judge) if public else resolver,
-            use_dns_cache=not public,
-            ssl=self._tls or True,
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -19,7 +19,7 @@ import structlog
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from service.oauth.addresses import Forbidden, PublicOnly, is_public
+from service.oauth.addresses import Forbidden, is_public, session_to
 from service.webhooks.events import Event, Wanted
 from service.webhooks.signing import BadSecret, headers_of, secret_of
 
@@ -27,7 +27,6 @@ log = structlog.get_logger()
 
 TOTAL_S = 15.0
 """How long an endpoint may take to answer in all."""
-CONNECT_S = 3.0
 ANSWER_CAP = 4096
 """Bytes of an answer that are read, so that its connection can be used again; a longer one loses it."""
 
@@ -77,19 +76,7 @@ class Poster:
     async def __aenter__(self) -> Self:
         resolver = self._resolver or aiohttp.ThreadedResolver()
         for private in (True, False):
-            connector = aiohttp.TCPConnector(
-                limit=100,
-                resolver=resolver if private else PublicOnly(resolver, self._judge),
-                use_dns_cache=private,
-                ssl=self._tls or True,
-            )
-            self._sessions[private] = aiohttp.ClientSession(
-                connector=connector,
-                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
+            self._sessions[private] = session_to(resolver, self._judge, self._tls, public=not private)
         return self
 
     async def __aexit__(

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -21,6 +20,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from service.demo.embedded.child import free_port
 from tests.kubernetes import build, strict
 
 TOKEN = "an-admin-of-this-test"
@@ -144,9 +144,9 @@ def running(folder: Path) -> Iterator[Cluster]:
     """An API server and its etcd in `folder`; both are gone after."""
     children: list[subprocess.Popen[bytes]] = []
     try:
-        etcd = f"http://127.0.0.1:{_free_port()}"
+        etcd = f"http://127.0.0.1:{free_port()}"
         children.append(_start(folder, "etcd", _etcd_flags(folder, etcd)))
-        port = _free_port()
+        port = free_port()
         children.append(_start(folder, "kube-apiserver", _api_server_flags(folder, etcd, port)))
         cluster = Cluster(f"https://127.0.0.1:{port}", folder)
 
@@ -172,7 +172,7 @@ def _answers(cluster: Cluster) -> bool:
 
 
 def _etcd_flags(folder: Path, url: str) -> list[str]:
-    peers = f"http://127.0.0.1:{_free_port()}"
+    peers = f"http://127.0.0.1:{free_port()}"
     return [
         f"--data-dir={folder / 'data'}",
         f"--listen-client-urls={url}",
@@ -222,10 +222,4 @@ def _wait_for(condition: Any, what: str) -> None:  # Any: callable
     end = time.monotonic() + START_LIMIT_S
     while not condition():
         assert time.monotonic() < end, f"still waiting for {what}"
-        time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        time.sleep(0.05)  # another process: it can only be asked again
