@@ -10,6 +10,7 @@ from pathlib import Path
 from schemas.asyncapi import asyncapi
 from schemas.channels import CHANNELS
 from schemas.json_schema import JSON, document
+from schemas.made import Made, run
 from schemas.openapi import openapi
 
 VERSION = "1.0.0"
@@ -28,22 +29,10 @@ def documents() -> dict[str, JSON]:
     return {**schemas, "asyncapi.json": asyncapi(VERSION), "openapi.json": openapi(VERSION)}
 
 
-def stale(folder: Path = FOLDER) -> list[str]:
-    """The names of files that are missing, not as they should be, or not wanted any more."""
-    wanted = {name: text(content) for name, content in documents().items()}
-    there = {path.name: path.read_text("utf-8") for path in folder.glob("*.json")}
-    return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
-
-
-def write(folder: Path = FOLDER) -> None:
-    """Makes the folder hold exactly the documents."""
-    folder.mkdir(exist_ok=True)
-    made = documents()
-    for path in folder.glob("*.json"):
-        if path.name not in made:
-            path.unlink()
-    for name, content in made.items():
-        (folder / name).write_text(text(content), "utf-8")
+def files(folder: Path = FOLDER) -> Made:
+    """The folder as it should be: exactly the documents."""
+    wanted = {folder / name: text(content) for name, content in documents().items()}
+    return {**dict.fromkeys(sorted(folder.glob("*.json"))), **wanted}
 
 
 def text(content: JSON) -> str:
@@ -51,16 +40,5 @@ def text(content: JSON) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code: 1 where `--check` found a stale document."""
-    if "--check" not in arguments:
-        write()
-        return 0
-    old = stale()
-    if old:
-        sys.stderr.write(f"stale: {', '.join(old)}: run python -m schemas.documents\n")
-    return 1 if old else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run("schemas.documents", files(), sys.argv[1:]))

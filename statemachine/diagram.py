@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from schemas.lifecycle import Described, Outcome, Refused, State, Trigger
+from schemas.made import Made, run
 from schemas.reasons import CATALOGUE
 from statemachine.table import CONNECTED, EXISTING, TABLE, Action, Guard, Row
 
@@ -154,37 +155,14 @@ def readme(text: str) -> str:
     return f"{before}{BEGIN}\n```mermaid\n{mermaid()}\n```\n{END}{after}"
 
 
-def files() -> dict[Path, str]:
+def files() -> Made:
     """What the files should hold."""
     return {PAGE: page(), README: readme(_read(README))}
-
-
-def stale() -> list[str]:
-    """The names of files that don't hold what they should."""
-    return [path.name for path, text in files().items() if _read(path) != text]
-
-
-def write() -> None:
-    for path, text in files().items():
-        if _read(path) != text:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, "utf-8")
 
 
 def _read(path: Path) -> str:
     return path.read_text("utf-8") if path.exists() else ""
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code: 1 where `--check` found a stale file."""
-    if "--check" not in arguments:
-        write()
-        return 0
-    old = stale()
-    if old:
-        sys.stderr.write(f"stale: {', '.join(old)}: run python -m statemachine.diagram\n")
-    return 1 if old else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run("statemachine.diagram", files(), sys.argv[1:]))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from schemas.made import Made, run
 from schemas.problems import PROBLEMS, ProblemCode
 from schemas.reasons import CATALOGUE, Reason
 from service.oauth.description import Description, read_descriptions
@@ -138,27 +139,10 @@ def problems() -> str:
     return "\n".join(lines)
 
 
-def files() -> dict[Path, str]:
+def files() -> Made:
     """What the files should hold."""
     return {_DOCS / "reasons.md": reasons(), _DOCS / "problems.md": problems()}
 
 
-def stale() -> list[str]:
-    """The names of files that don't hold what they should."""
-    return [path.name for path, text in files().items() if not path.exists() or path.read_text("utf-8") != text]
-
-
-def main(arguments: list[str]) -> int:
-    """The exit code: 1 where `--check` found a stale file."""
-    if "--check" not in arguments:
-        for path, text in files().items():
-            path.write_text(text, "utf-8")
-        return 0
-    old = stale()
-    if old:
-        sys.stderr.write(f"stale: {', '.join(old)}: run python -m service.help.catalogues\n")
-    return 1 if old else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run("service.help.catalogues", files(), sys.argv[1:]))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.json_schema import document
+from schemas.made import Made, run
 from service.oauth.description_file import Description
 
 FILE = Path(__file__).parent / "providers" / "description.schema.json"
@@ -27,16 +28,10 @@ def text() -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code: 1 where `--check` finds that the file is stale."""
-    if "--check" not in arguments:
-        FILE.write_text(text(), "utf-8")
-        return 0
-    if not FILE.exists() or FILE.read_text("utf-8") != text():
-        sys.stderr.write(f"stale: {FILE.name}: run python -m service.oauth.description_schema\n")
-        return 1
-    return 0
+def files() -> Made:
+    """What the file should hold."""
+    return {FILE: text()}
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run("service.oauth.description_schema", files(), sys.argv[1:]))

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from service.telemetry.__main__ import made
 from service.telemetry.metric import TABLE
 from tests.alerts.set_up import promtool
 
@@ -65,10 +64,6 @@ def test_figures_of_the_fleet_are_never_added_up_over_processes() -> None:
     fleet = "|".join(name for name, metric in TABLE.items() if metric.of == "fleet")
     for query in queries():
         assert not re.search(rf"\b(?:sum|count|avg)(?: by \([^)]*\))? \(?(?:{fleet})\b", query), query
-
-
-def test_the_page_and_the_dashboard_are_as_they_are_made() -> None:
-    assert [path.name for path, text in made().items() if path.read_text() != text] == []
 
 
 def test_the_dashboard_shows_what_a_grafana_can_draw() -> None:

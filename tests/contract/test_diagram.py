@@ -5,13 +5,10 @@ from dataclasses import replace
 import pytest
 
 from schemas.lifecycle import Outcome, State, Trigger
+from schemas.made import stale
 from schemas.reasons import Reason
 from statemachine import diagram
 from statemachine.table import TABLE
-
-
-def test_p29_the_page_and_the_readme_are_those_that_the_table_makes() -> None:
-    assert diagram.stale() == [], "run python -m statemachine.diagram"
 
 
 def test_p29_changing_one_row_of_the_table_makes_them_stale(monkeypatch) -> None:
@@ -20,7 +17,7 @@ def test_p29_changing_one_row_of_the_table_makes_them_stale(monkeypatch) -> None
         diagram, "TABLE", (*TABLE[:changed], replace(TABLE[changed], to=State.HEALTHY), *TABLE[changed + 1 :])
     )
 
-    assert diagram.PAGE.name in diagram.stale()
+    assert diagram.PAGE in stale(diagram.files())
     assert "verifying --> healthy: verified" in diagram.mermaid()
 
 
@@ -65,15 +62,3 @@ def test_the_picture_goes_between_the_readmes_markers_and_nowhere_else() -> None
     assert made.endswith(f"```\n{diagram.END}\nthe rest\n")
     assert diagram.readme(made) == made
     assert diagram.readme("# without markers\n") == "# without markers\n"
-
-
-def test_the_command_writes_and_checks(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(diagram, "PAGE", tmp_path / "docs" / "lifecycle.md")
-    monkeypatch.setattr(diagram, "README", tmp_path / "README.md")
-    (tmp_path / "README.md").write_text(f"{diagram.BEGIN}\n{diagram.END}\n")
-
-    assert diagram.main(["--check"]) == 1
-    assert "lifecycle.md, README.md" in capsys.readouterr().err
-    assert diagram.main([]) == 0
-    assert diagram.main(["--check"]) == 0
-    assert "stateDiagram-v2" in (tmp_path / "README.md").read_text()

@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from schemas import api, samples
 from schemas.channels import CHANNELS, INPUTS
 from schemas.dead_letters import DeadLetterCode
-from schemas.documents import FOLDER, documents, main, stale, write
+from schemas.documents import FOLDER, documents
 from schemas.lifecycle import State, Step, Trigger
 from schemas.problems import PROBLEMS, ProblemCode
 from schemas.reasons import CATALOGUE, Reason
@@ -57,35 +57,6 @@ def resolve(document: Any, reference: str) -> Any:
     for part in reference[2:].split("/"):
         document = document[part.replace("~1", "/").replace("~0", "~")]
     return document
-
-
-# Stale is red.
-
-
-def test_p29_the_committed_documents_are_those_that_the_code_makes() -> None:
-    assert stale() == [], "run python -m schemas.documents"
-
-
-def test_a_missing_changed_or_left_over_document_is_stale(tmp_path: Path) -> None:
-    write(tmp_path)
-    assert stale(tmp_path) == []
-
-    (tmp_path / "openapi.json").write_text("{}")
-    (tmp_path / "asyncapi.json").unlink()
-    (tmp_path / "old.schema.json").write_text("{}")
-
-    assert stale(tmp_path) == ["asyncapi.json", "old.schema.json", "openapi.json"]
-    write(tmp_path)
-    assert stale(tmp_path) == []
-
-
-def test_the_command_says_what_is_stale(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("schemas.documents.stale", lambda: ["openapi.json"])
-    assert main(["--check"]) == 1
-    assert "openapi.json" in capsys.readouterr().err
-
-    monkeypatch.setattr("schemas.documents.stale", list)
-    assert main(["--check"]) == 0
 
 
 # Valid by their specifications.
