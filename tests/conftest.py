@@ -4,10 +4,10 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
-import asyncpg
 import pytest
 
 from tests import markers, servers
+from tests.databases import database_on, dropped, make_schema
 
 _DOCKER = "docker"
 
@@ -67,19 +67,26 @@ def kafka_bootstrap(marker_hunt: markers.Hunt) -> Iterator[str]:
         asyncio.run(markers.look_into_topics(marker_hunt, bootstrap))
 
 
+@pytest.fixture(scope="session")
+def schema(postgres_server: str) -> Iterator[str]:
+    """The name of a database that has this version's schema and nothing in it: others are copies of it."""
+    name = asyncio.run(make_schema(postgres_server))
+    yield name
+    asyncio.run(dropped(postgres_server, name))
+
+
 @pytest.fixture
-async def database(postgres_server: str, marker_hunt: markers.Hunt) -> AsyncIterator[str]:
-    """The address of an empty database of the test's own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(postgres_server)
-    await admin.execute(f"create database {name}")
-    dsn = postgres_server.rsplit("/", 1)[0] + f"/{name}"
-    try:
+async def database(postgres_server: str, schema: str) -> AsyncIterator[str]:
+    """The address of a database of the test's own, with this version's schema. `migrate` adds its shards."""
+    async with database_on(postgres_server, schema) as dsn:
         yield dsn
-        await markers.look_into_database(marker_hunt, dsn)
-    finally:
-        await admin.execute(f"drop database {name} with (force)")
-        await admin.close()
+
+
+@pytest.fixture
+async def empty_database(postgres_server: str) -> AsyncIterator[str]:
+    """The address of a database of the test's own, without a schema."""
+    async with database_on(postgres_server) as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""More databases on the tests' server: empty ones, and copies."""
+"""Databases on the tests' server: each of a test's own, and gone through for secrets before it is dropped."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -6,16 +6,52 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from service.store.migrate import migrate
+from tests import markers
+
+
+def named(server: str, name: str) -> str:
+    """The address of a database on the server that another address leads to."""
+    return f"{server.rsplit('/', 1)[0]}/{name}"
+
+
+async def execute(dsn: str, statement: str) -> None:
+    """Runs one statement, on a connection of its own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def created(server: str, kind: str, template: str = "template1") -> str:
+    """The name of a new database, a copy of `template`; `kind` stands before it."""
+    name = f"{kind}_{uuid.uuid4().hex[:12]}"
+    await execute(named(server, "postgres"), f"create database {name} template {template}")
+    return name
+
+
+async def dropped(server: str, name: str) -> None:
+    """Drops a database, whoever is connected to it."""
+    await execute(named(server, "postgres"), f"drop database {name} with (force)")
+
 
 @asynccontextmanager
-async def another(database: str, template: str | None = None) -> AsyncIterator[str]:
-    """One more database on that server, for the block."""
-    server, name = database.rsplit("/", 1)[0], f"test_{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(f"{server}/postgres")
-    copied = f" template {template}" if template else ""
-    await admin.execute(f"create database {name}{copied}")
+async def database_on(server: str, template: str = "template1") -> AsyncIterator[str]:
+    """The address of a database for the block: an empty one, or a copy."""
+    name = await created(server, "test", template)
     try:
-        yield f"{server}/{name}"
+        yield (dsn := named(server, name))
+        await markers.look_into(dsn)
     finally:
-        await admin.execute(f"drop database {name} with (force)")
-        await admin.close()
+        await dropped(server, name)
+
+
+async def make_schema(server: str) -> str:
+    """The name of a new database that has this version's schema and nothing in it, to be copied."""
+    name = await created(server, "schema")
+    connection = await asyncpg.connect(named(server, name))
+    await migrate(connection, shards=1)
+    await connection.execute("delete from shard")  # each copy has as many as its test wants
+    await connection.close()  # one that is in use can't be copied
+    return name

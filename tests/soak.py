@@ -20,6 +20,7 @@ import asyncpg
 
 from service.demo.embedded import EmbeddedKafka, EmbeddedPostgres, Supervisor
 from service.store.migrate import migrate
+from tests.databases import database_on
 from tests.faults.cluster import three_brokers
 from tests.faults.postgres import Primary, SmallDisk, Standby, failover_dsn
 from tests.faults.proxy import before
@@ -30,7 +31,7 @@ from tests.faults.scenarios.r04_output import order_and_completeness
 from tests.faults.scenarios.r05_rebalance import a_zombie_relay, rebalances
 from tests.faults.scenarios.r08_deadlines import AHEAD_S, RULES, deadlines
 from tests.faults.stage import Stage, Violation, staged
-from tests.years import fresh_database, simulated
+from tests.years import simulated
 
 TRANSITIONS, DEADLINES, CONNECTORS = 1_000_000, 10_000, 1_000_000
 YEARS_OF, LIVES_TOGETHER = 10_000, 250
@@ -148,8 +149,8 @@ async def p21(run: Run) -> None:
     ends_at = time.monotonic() + run.load_s
     async with _postgres() as postgres:
         for lived in range(LIVES_TOGETHER, YEARS_OF + 1, LIVES_TOGETHER):
-            dsn = await fresh_database(postgres.dsn, "six_years")
-            seen = await simulated(dsn, LIVES_TOGETHER, run.seed + lived, lambda _: None)
+            async with database_on(postgres.dsn) as dsn:
+                seen = await simulated(dsn, LIVES_TOGETHER, run.seed + lived, lambda _: None)
             run.say(f"{lived} connectors: {seen}")
             if time.monotonic() > ends_at:
                 break

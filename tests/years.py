@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import asyncpg
 import orjson
 
 from schemas.ids import AttemptId, ConnectorId, Generation, ProviderId, Shard, TenantId
@@ -413,14 +412,3 @@ class _Play:
                 )
             )
             assert all(receipt.why is None for receipt in receipts), [r.why for r in receipts if r.why is not None]
-
-
-async def fresh_database(server: str, name: str) -> str:
-    """An empty database on a server; returns its address."""
-    admin = await asyncpg.connect(server)
-    try:
-        await admin.execute(f"drop database if exists {name} with (force)")
-        await admin.execute(f"create database {name}")
-    finally:
-        await admin.close()
-    return server.rsplit("/", 1)[0] + f"/{name}"

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
@@ -20,6 +19,7 @@ from service.demo.set_up import FAILING, connect_drivewell
 from service.demo.simulator.seed import OLIVIA, PASSWORD
 from tests.browser.conftest import SCREENS
 from tests.browser.set_up import FLAGS, find_browser
+from tests.databases import database_on
 from tests.platforms import platform_on
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -43,16 +43,9 @@ document.addEventListener("securitypolicyviolation", (event) => heard("violation
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(postgres_server: str, kafka_bootstrap: str) -> AsyncIterator[Platform]:
-    name = "test_element"
-    admin = await asyncpg.connect(postgres_server)
-    await admin.execute(f"create database {name}")
-    try:
-        async with platform_on(f"{postgres_server.rsplit('/', 1)[0]}/{name}", kafka_bootstrap, "element.") as platform:
-            await connect_drivewell(platform, lambda said: None)
-            yield platform
-    finally:
-        await admin.execute(f"drop database {name} with (force)")
-        await admin.close()
+    async with database_on(postgres_server) as dsn, platform_on(dsn, kafka_bootstrap, "element.") as platform:
+        await connect_drivewell(platform, lambda said: None)
+        yield platform
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -5,7 +5,6 @@ window came to nothing begins anew. Nothing here knows where the process dies.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from service.demo.simulator import Simulator
 from service.demo.simulator.seed import OLIVIA, PASSWORD
 from service.roll_out import migrate
 from service.settings import load
-from tests import markers
+from tests.databases import database_on
 from tests.faults.victims import Order, Template, Victim
 from tests.loop import Topics
 
@@ -312,20 +311,6 @@ def _environment(deployment: Deployment, shards: int) -> dict[str, str]:
         "REGRANT_DATABASE__POOL_SIZE": "4",
         "REGRANT_PROVIDERS__QUICKBOOKS_ONLINE__EXTRA_SCOPES": "com.intuit.identity.user.roles.read",
     }
-
-
-@asynccontextmanager
-async def database_on(server: str) -> AsyncIterator[str]:
-    """An empty database of its own on the tests' server."""
-    name = f"lane_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(server)
-    try:
-        await admin.execute(f"create database {name}")
-        yield (dsn := re.sub(r"/[^/]*$", f"/{name}", server))
-        await markers.look_into(dsn)
-        await admin.execute(f"drop database {name} with (force)")
-    finally:
-        await admin.close()
 
 
 @asynccontextmanager

@@ -11,11 +11,11 @@ pytestmark = pytest.mark.slow
 
 
 async def test_r12_the_last_release_and_this_version_run_side_by_side_forth_and_back(
-    database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+    empty_database: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     release = newest_release(tmp_path)
     async with staged(
-        database,
+        empty_database,
         kafka_bootstrap,
         topic_prefix,
         seed=12,

@@ -20,8 +20,8 @@ ROW = "insert into audit (at, what, connector_id, actor) values ($1, 'token_read
 
 
 @pytest.fixture
-async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
+async def connection(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(empty_database)
     yield connection
     await connection.close()
 
@@ -34,7 +34,7 @@ async def months(connection: asyncpg.Connection, table: str) -> list[str]:
 
 
 async def test_s40_months_of_the_audit_go_by_a_setting_of_its_own(
-    database: str, connection: asyncpg.Connection
+    empty_database: str, connection: asyncpg.Connection
 ) -> None:
     await migrations.migrate(connection, shards=1)
     kept = {table: await months(connection, table) for table in (*LOG, *AUDIT)}
@@ -43,7 +43,7 @@ async def test_s40_months_of_the_audit_go_by_a_setting_of_its_own(
             f"create table {table}_2024_12 partition of {table} for values from ('2024-12-01Z') to ('2025-01-01Z')"
         )
     await connection.execute(ROW, datetime(2024, 12, 31, 23, 59, tzinfo=UTC))
-    pool = await open_pool(database)
+    pool = await open_pool(empty_database)
 
     async def dropped() -> bool:
         return await months(connection, "audit") == kept["audit"]
@@ -57,9 +57,9 @@ async def test_s40_months_of_the_audit_go_by_a_setting_of_its_own(
     assert await months(connection, "note") == ["note_2024_12", *kept["note"]], "the history is kept for ever"
 
 
-async def test_the_months_that_are_made_are_those_of_the_databases_clock(database: str) -> None:
-    clock = await MovedClock.install(database, datetime(2031, 12, 31, 23, 59, tzinfo=UTC))
-    connection = await asyncpg.connect(database)
+async def test_the_months_that_are_made_are_those_of_the_databases_clock(empty_database: str) -> None:
+    clock = await MovedClock.install(empty_database, datetime(2031, 12, 31, 23, 59, tzinfo=UTC))
+    connection = await asyncpg.connect(empty_database)
     await migrations.migrate(connection, shards=1)
     there = ["2031_11", "2031_12", "2032_01", "2032_02"]
     for table in (*LOG, *AUDIT):

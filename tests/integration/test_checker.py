@@ -17,6 +17,7 @@ from schemas.ids import ConnectorId
 from schemas.lifecycle import State
 from tests.checker import Report, Unreachable, check
 from tests.checker.report import INVARIANTS
+from tests.databases import created, dropped, execute, named
 from tests.loop import Loop, eventually, running_loop
 
 pytestmark = pytest.mark.slow
@@ -87,33 +88,25 @@ def finished(
     postgres_server: str, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Ran, Report]]:
     """One run, ended, and the checker's report while it was still up."""
-    prefix, name = f"t{uuid.uuid4().hex[:10]}.", f"ran_{uuid.uuid4().hex[:10]}"
-    dsn = postgres_server.rsplit("/", 1)[0] + f"/{name}"
+    prefix, name = f"t{uuid.uuid4().hex[:10]}.", asyncio.run(created(postgres_server, "ran"))
+    dsn = named(postgres_server, name)
 
     async def make() -> tuple[Ran, Report]:
-        await administer(postgres_server, f"create database {name}")
         async with running_loop(dsn, kafka_bootstrap, prefix, tmp_path_factory.mktemp("run")) as loop:
             ran = Ran(dsn, kafka_bootstrap, prefix, **await run(loop))
             return ran, await ran.check(wait_s=QUIET_S)
 
     yield asyncio.run(make())
-    asyncio.run(administer(postgres_server, f"drop database {name} with (force)"))
-
-
-async def administer(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(statement)
-    await connection.close()
+    asyncio.run(dropped(postgres_server, name))
 
 
 @pytest.fixture
 async def ran(finished: tuple[Ran, Report], postgres_server: str) -> AsyncIterator[Ran]:
     """The run with a copy of its database, which a test may spoil."""
-    original, copy = finished[0], f"copy_{uuid.uuid4().hex[:10]}"
-    base, _, name = original.dsn.rpartition("/")
-    await administer(postgres_server, f"create database {copy} template {name}")
-    yield replace(original, dsn=f"{base}/{copy}")
-    await administer(postgres_server, f"drop database {copy} with (force)")
+    original = finished[0]
+    copy = await created(postgres_server, "copy", original.dsn.rpartition("/")[2])
+    yield replace(original, dsn=named(postgres_server, copy))
+    await dropped(postgres_server, copy)
 
 
 def test_a_real_run_holds_and_every_input_is_accounted_for(finished: tuple[Ran, Report]) -> None:
@@ -266,7 +259,7 @@ def test_every_invariant_is_planted_here_but_what_only_topics_tell() -> None:
 
 
 async def test_a_deadline_may_be_a_little_late(ran: Ran) -> None:
-    await administer(
+    await execute(
         ran.dsn, "update connector set deadline = now() - interval '30 seconds' where state = 'awaiting_auth'"
     )
 
@@ -276,14 +269,14 @@ async def test_a_deadline_may_be_a_little_late(ran: Ran) -> None:
 
 
 async def test_what_never_becomes_quiet_is_told_when_the_wait_ends(ran: Ran) -> None:
-    await administer(ran.dsn, "update shard set published_seq = published_seq - 1")
+    await execute(ran.dsn, "update shard set published_seq = published_seq - 1")
 
     assert (await ran.check()).holds
     assert set((await ran.check(wait_s=0.5)).by_invariant) == {"I4"}
 
 
 async def test_a_dropped_part_of_the_log_is_no_gap_where_that_is_said(ran: Ran) -> None:
-    await administer(ran.dsn, f"delete from transition where version < 3 and {ONE.format(healthy=ran.healthy)}")
+    await execute(ran.dsn, f"delete from transition where version < 3 and {ONE.format(healthy=ran.healthy)}")
 
     assert {"I2", "I3"} <= set((await ran.check()).by_invariant)
     report = await check(ran.dsn, ran.bootstrap, ran.prefix, truncated=True)
@@ -307,7 +300,7 @@ async def test_the_program_says_0_for_what_holds_and_1_for_what_is_violated(ran:
     code, out, _ = await command(*where)
     assert (code, out.splitlines()[-1]) == (0, "holds: I1 to I11")
 
-    await administer(ran.dsn, f"update connector set version = version + 1 where connector_id = '{ran.healthy}'")
+    await execute(ran.dsn, f"update connector set version = version + 1 where connector_id = '{ran.healthy}'")
     code, out, _ = await command(*where)
     assert code == 1
     assert out.startswith(f"I2  {ran.healthy}: expected version 10, the log's newest, saw 11\n")

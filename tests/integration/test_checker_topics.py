@@ -1,7 +1,6 @@
 """The checker on forged topics: a small true log, published by the test itself, rightly and wrongly."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from schemas import channels
 from service.engine.submission import Submission
 from statemachine.inputs import Delete, Update
 from tests.checker import Report, check
+from tests.databases import created, dropped, execute, named
 from tests.loop import HOST, running_loop
 
 pytestmark = pytest.mark.slow
@@ -35,11 +35,10 @@ class Log:
 @pytest.fixture(scope="module")
 def log(postgres_server: str, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     """A log that is marked as published and that no relay ever saw."""
-    name, folder = f"log_{uuid.uuid4().hex[:10]}", tmp_path_factory.mktemp("log")
-    dsn = postgres_server.rsplit("/", 1)[0] + f"/{name}"
+    name, folder = asyncio.run(created(postgres_server, "log")), tmp_path_factory.mktemp("log")
+    dsn = named(postgres_server, name)
 
     async def make() -> Log:
-        await administer(postgres_server, f"create database {name}")
         async with running_loop(dsn, kafka_bootstrap, f"{name}.", folder, worker=False) as loop:
             living, gone = await loop.register(LIVING, connected=True), await loop.register(GONE, connected=True)
             for said in (
@@ -57,13 +56,7 @@ def log(postgres_server: str, kafka_bootstrap: str, tmp_path_factory: pytest.Tem
         return Log(dsn, shards, {(r["connector_id"], r["version"]): r["record"].encode() for r in rows})
 
     yield asyncio.run(make())
-    asyncio.run(administer(postgres_server, f"drop database {name} with (force)"))
-
-
-async def administer(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(statement)
-    await connection.close()
+    asyncio.run(dropped(postgres_server, name))
 
 
 @dataclass
@@ -113,8 +106,7 @@ class Forger:
 
 @pytest.fixture
 async def forger(log: Log, postgres_server: str, kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Forger]:
-    copy, (base, _, name) = f"copy_{uuid.uuid4().hex[:10]}", log.dsn.rpartition("/")
-    await administer(postgres_server, f"create database {copy} template {name}")
+    copy = await created(postgres_server, "copy", log.dsn.rpartition("/")[2])
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     names = [channel.topic for channel in channels.CHANNELS] + [channel.dead_letters for channel in channels.INPUTS]
     await admin.start()
@@ -122,9 +114,9 @@ async def forger(log: Log, postgres_server: str, kafka_bootstrap: str, topic_pre
     await admin.close()
     producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, linger_ms=0)
     await producer.start()
-    yield Forger(replace(log, dsn=f"{base}/{copy}"), kafka_bootstrap, topic_prefix, producer)
+    yield Forger(replace(log, dsn=named(postgres_server, copy)), kafka_bootstrap, topic_prefix, producer)
     await producer.stop()
-    await administer(postgres_server, f"drop database {copy} with (force)")
+    await dropped(postgres_server, copy)
 
 
 def found(report: Report) -> list[tuple[str, str, str]]:
@@ -217,7 +209,7 @@ async def consumed(forger: Forger, topic: str, value: bytes, **changed: bytes) -
     """The same, and the partition's offset beyond it."""
     offset, _ = await produced(forger, topic, value, **changed)
     row = f"('{forger.prefix}{topic}', 0, {offset + 1})"
-    await administer(forger.log.dsn, f"insert into input_partition (topic, partition, next_offset) values {row}")
+    await execute(forger.log.dsn, f"insert into input_partition (topic, partition, next_offset) values {row}")
 
 
 async def test_a_command_whose_repeat_is_refused_is_no_contradiction(forger: Forger) -> None:

@@ -43,13 +43,13 @@ async def public_url() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def environ(database: str, kafka_bootstrap: str, topic_prefix: str, public_url: str, tmp_path: Path) -> Environ:
+def environ(empty_database: str, kafka_bootstrap: str, topic_prefix: str, public_url: str, tmp_path: Path) -> Environ:
     """Settings of a set-up where nothing was migrated yet."""
     generate_key_file(tmp_path / "keys")
     return {
         "REGRANT_DEVELOPMENT": "true",
         "REGRANT_SHARDS": str(SHARDS),
-        "REGRANT_DATABASE__DSN": database,
+        "REGRANT_DATABASE__DSN": empty_database,
         "REGRANT_KAFKA__BOOTSTRAP": kafka_bootstrap,
         "REGRANT_KAFKA__TOPIC_PREFIX": topic_prefix,
         "REGRANT_HTTP__PUBLIC_URL": public_url,

@@ -12,12 +12,12 @@ from service.store import migrate as migrating
 from service.store.migrate import FIRST_RELEASE, CannotMigrate, ShardsDiffer, migrate, pending, plan, script
 from service.store.migration import Migration, migrations
 from service.store.pool import open_pool
-from tests.databases import another
+from tests.databases import database_on
 
 
 @pytest.fixture
-async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
+async def connection(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(empty_database)
     yield connection
     await connection.close()
 
@@ -43,8 +43,8 @@ async def test_another_number_of_shards_is_refused(connection: asyncpg.Connectio
         await migrate(connection, shards=3)
 
 
-async def test_many_that_migrate_at_once_apply_each_migration_once(database: str) -> None:
-    opened = await asyncio.gather(*(asyncpg.connect(database) for _ in range(4)))
+async def test_many_that_migrate_at_once_apply_each_migration_once(empty_database: str) -> None:
+    opened = await asyncio.gather(*(asyncpg.connect(empty_database) for _ in range(4)))
     applied = await asyncio.gather(*(migrate(one, shards=2) for one in opened))
     assert sorted(len(names) for names in applied) == [0, 0, 0, len(migrations())]
     for one in opened:
@@ -65,10 +65,10 @@ async def test_what_comes_after_a_roll_out_waits_for_its_word(
 
 
 async def test_what_comes_after_a_roll_out_is_refused_while_an_older_process_is_connected(
-    connection: asyncpg.Connection, database: str
+    connection: asyncpg.Connection, empty_database: str
 ) -> None:
     await migrate(connection, shards=2)
-    old = await open_pool(database, size=1)
+    old = await open_pool(empty_database, size=1)
     known = [*migrations(), NARROWER]
     with pytest.raises(CannotMigrate, match="1 connections of an older version"):
         await migrate(connection, shards=2, post=True, known=known)
@@ -79,9 +79,9 @@ async def test_what_comes_after_a_roll_out_is_refused_while_an_older_process_is_
 
 
 async def test_processes_of_0_1_0_which_name_no_migration_count_as_older(
-    connection: asyncpg.Connection, database: str
+    connection: asyncpg.Connection, empty_database: str
 ) -> None:
-    old = await asyncpg.connect(database, server_settings={"application_name": "regrant"})
+    old = await asyncpg.connect(empty_database, server_settings={"application_name": "regrant"})
     assert await migrating.older_processes(connection, FIRST_RELEASE + 1) == 1
     assert await migrating.older_processes(connection, FIRST_RELEASE) == 0
     await old.close()
@@ -113,15 +113,15 @@ async def schema_of(database: str) -> str:
 
 
 async def test_what_is_printed_for_psql_makes_the_schema_that_migrate_makes(
-    connection: asyncpg.Connection, database: str
+    connection: asyncpg.Connection, empty_database: str
 ) -> None:
     printed = script(await plan(connection, shards=3))
-    async with another(database) as other:
+    async with database_on(empty_database) as other:
         psql = [_binaries() / "psql", "--quiet", "--no-psqlrc", "--dbname", other]
         ran = await asyncio.to_thread(subprocess.run, psql, input=printed, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
         await migrate(connection, shards=3)
-        assert await schema_of(other) == await schema_of(database)
+        assert await schema_of(other) == await schema_of(empty_database)
         there = await asyncpg.connect(other)
         assert await plan(there, shards=3) == []
         assert await there.fetchval("select count(*) from shard") == 3

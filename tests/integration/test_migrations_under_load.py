@@ -1,7 +1,6 @@
 """No migration holds up who writes: each is run from the version before it, on a filled database that is in use."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +10,7 @@ import pytest
 from service.store import migrate as migrating
 from service.store.migrate import migrate
 from service.store.migration import OUTSIDE, Migration
-from tests.databases import another
+from tests.databases import created, database_on, dropped, named
 from tests.faults.scenarios.migrations import OF_THE_FIRST_RELEASE, fill, hold_nobody_up, writing
 
 CONNECTORS = 50_000
@@ -21,30 +20,24 @@ CONNECTORS = 50_000
 @pytest.fixture(scope="module")
 def filled(postgres_server: str) -> Iterator[str]:
     """The name of a database of the first release with many connectors, to be copied."""
-    name = f"filled_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_fill(postgres_server, name))
+    name = asyncio.run(_filled(postgres_server))
     yield name
-    asyncio.run(_administer(postgres_server, f"drop database {name} with (force)"))
+    asyncio.run(dropped(postgres_server, name))
 
 
-async def _administer(server: str, statement: str) -> None:
-    admin = await asyncpg.connect(server)
-    await admin.execute(statement)
-    await admin.close()
-
-
-async def _fill(server: str, name: str) -> None:
-    await _administer(server, f"create database {name}")
-    dsn = f"{server.rsplit('/', 1)[0]}/{name}"
+async def _filled(server: str) -> str:
+    name = await created(server, "filled")
+    dsn = named(server, name)
     first = await asyncpg.connect(dsn)
     await migrate(first, shards=4, known=OF_THE_FIRST_RELEASE)
     await first.close()
     await fill(dsn, CONNECTORS)
+    return name
 
 
 @asynccontextmanager
 async def copied(postgres_server: str, filled: str) -> AsyncIterator[tuple[str, asyncpg.Connection]]:
-    async with another(postgres_server, filled) as dsn:
+    async with database_on(postgres_server, filled) as dsn:
         connection = await asyncpg.connect(dsn)
         yield dsn, connection
         await connection.close()

@@ -4,13 +4,10 @@ P26. The simulator plays each from its description: it turns round what the desc
 the service can act on it; whether the description is true of the provider, its sources must show.
 """
 
-import re
-import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -19,6 +16,7 @@ from schemas.lifecycle import State
 from schemas.reasons import Reason
 from service.demo.simulator.person import SignInStopped
 from service.demo.simulator.seed import SAM
+from tests.databases import database_on
 from tests.loop import eventually
 from tests.providers.stage import DESCRIPTIONS, Stage, Theatre, theatre
 
@@ -34,15 +32,8 @@ every_provider = pytest.mark.parametrize("stage", ALL, indirect=True)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
     folder: Path = tmp_path_factory.mktemp("providers")
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(postgres_server)
-    await admin.execute(f"create database {name}")
-    try:
-        async with theatre(re.sub(r"/[^/]*$", f"/{name}", postgres_server), folder) as opened:
-            yield opened
-    finally:
-        await admin.execute(f"drop database {name} with (force)")
-        await admin.close()
+    async with database_on(postgres_server) as dsn, theatre(dsn, folder) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="module")

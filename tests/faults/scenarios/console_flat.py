@@ -34,10 +34,10 @@ from service.settings import load
 from service.store.pool import open_pool
 from service.vault.keys import generate_key_file
 from statemachine import inputs
+from tests.databases import created, named
 from tests.faults.stage import Say, Violation
 from tests.fleets import Herd, engine_on
 from tests.window import Browser
-from tests.years import fresh_database
 
 CONNECTORS, TRANSITIONS = 20_000, 60_000
 LIVE, WALKERS = 6, 4
@@ -80,7 +80,7 @@ class Seen:
 
 async def console_flat(dsn: str, bootstrap: str, seed: int, seconds: float, say: Say) -> None:
     """The console's pages and live streams, for as long as there is time: memory stays flat."""
-    database = await fresh_database(dsn, "console_flat")
+    database = named(dsn, await created(dsn, "console_flat"))
     async with await open_pool(database) as pool:
         await filled(pool, CONNECTORS, TRANSITIONS)
     async with _api(database, bootstrap) as (origin, link, pid), engine_on(database, SHARDS) as (engine, pool):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
 
-from tests.faults.lane import database_on
+from tests.databases import database_on
 from tests.faults.scenarios.r02_kills import kill_at_every_point
 from tests.faults.scenarios.r07_repeats import repeated_and_shuffled
 from tests.faults.scenarios.r09_shutdown import stop_under_load

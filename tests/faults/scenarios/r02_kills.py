@@ -23,6 +23,7 @@ from tests.faults.victims import RECORD, Order, Victim, die_at, template
 
 LINGER_S = 1.5
 """How long a victim that outlives its scenario is waited for: some points are passed a little later."""
+WHOLE = slice(None)
 TRIES = 3
 """A point that a scenario passes only by luck of timing is tried so often."""
 ANOTHER_RULE = "update warning_rule set ahead = '{90 days}'"
@@ -129,10 +130,14 @@ async def kill_at_every_point(
     lanes: int = 4,
     whens: Sequence[When] = ("before",),
     seed: int | None = None,
+    part: slice = WHOLE,
     at_most_s: float = float("inf"),
     say: Callable[[str], None] = lambda line: None,
 ) -> Deaths:
-    """Kills the service once at every point (and `when`), in lanes side by side; in an order from the seed, if any."""
+    """Kills the service once at every point (and `when`), in lanes side by side; in an order from the seed, if any.
+
+    All scenarios are played, and so all points are known; `part` says which of them it is killed at.
+    """
     deaths = Deaths()
     with contextlib.closing(Supervisor()) as supervisor:
         async with AsyncExitStack() as stack:
@@ -149,7 +154,7 @@ async def kill_at_every_point(
             chosen = assigned(plays)
             deaths.never = {point.name for point in find_points()} - set(chosen)
 
-            order = [(point, when) for point in find_points() if point.name in chosen for when in whens]
+            order = [(point, when) for point in find_points()[part] if point.name in chosen for when in whens]
             if seed is not None:
                 random.Random(seed).shuffle(order)
             say(f"{len(order)} deaths in {lanes} lanes")
