@@ -141,6 +141,17 @@ FLEET_ROUTES: tuple[Route, ...] = (
         reach=Reach.FLEET,
     ),
     Route(
+        "send_given_up",
+        "POST",
+        "/v1/webhooks/{endpoint}/given-up/{given_up_id}/send",
+        "Send an event once more that an endpoint never accepted",
+        Tag.WEBHOOKS,
+        Scope.FLEET_WRITE,
+        webhooks.GivenUp,
+        problems=(ProblemCode.UNKNOWN_GIVEN_UP,),
+        reach=Reach.FLEET,
+    ),
+    Route(
         "follow_events",
         "GET",
         "/v1/events",

@@ -20,6 +20,19 @@ _LETTER = {
     "replay_of": None,
 }
 
+_GIVEN_UP = {
+    "given_up_id": "12-acme.qbo-1",
+    "endpoint": "host",
+    "tenant_id": "acme",
+    "connector_id": "acme.qbo-1",
+    "version": 12,
+    "at": "2026-11-23T08:00:00Z",
+    "since": "2026-11-20T03:10:00Z",
+    "tries": 15,
+    "failure": "status 422",
+    "asked_at": None,
+}
+
 FLEET_BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     "Fleet": {
         "sentence": "182 of 100,000 connectors need somebody: 180 an administrator of the customer, 2 you; "
@@ -142,17 +155,9 @@ FLEET_BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
             }
         ],
         "given_up": [
-            {
-                "endpoint": "host",
-                "tenant_id": "acme",
-                "connector_id": "acme.qbo-1",
-                "version": 12,
-                "at": "2026-11-23T08:00:00Z",
-                "since": "2026-11-20T03:10:00Z",
-                "tries": 15,
-                "failure": "status 422",
-            }
+            _GIVEN_UP,
         ],
     },
+    "GivenUp": _GIVEN_UP,
 }
 """Each body, by its model's name."""

@@ -3,6 +3,7 @@
 from schemas.json_schema import JSON
 from schemas.lifecycle import State
 from schemas.route import Filter
+from schemas.webhooks import GIVEN_UP_ID
 
 PARAMETERS: dict[str, JSON] = {
     "connector_id": {
@@ -168,6 +169,22 @@ PARAMETERS: dict[str, JSON] = {
         "description": "The id of the dead letter, from the list.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,6}-[0-9]{1,18}$"},
         "example": "3-1204",
+    },
+    "endpoint": {
+        "name": "endpoint",
+        "in": "path",
+        "required": True,
+        "description": "The endpoint's name in the settings.",
+        "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,40}$"},
+        "example": "host",
+    },
+    "given_up_id": {
+        "name": "given_up_id",
+        "in": "path",
+        "required": True,
+        "description": "The id of the event that was given up, from the list.",
+        "schema": {"type": "string", "pattern": GIVEN_UP_ID},
+        "example": "12-acme.qbo-1",
     },
     "last_event_id": {
         "name": "Last-Event-ID",

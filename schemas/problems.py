@@ -27,6 +27,7 @@ class ProblemCode(StrEnum):
     UNKNOWN_CONNECTOR = "unknown_connector"
     UNKNOWN_ATTEMPT = "unknown_attempt"
     UNKNOWN_LETTER = "unknown_letter"
+    UNKNOWN_GIVEN_UP = "unknown_given_up"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     ID_TAKEN = "id_taken"
@@ -83,6 +84,9 @@ PROBLEMS: dict[ProblemCode, ProblemEntry] = {
         404, "No such attempt", "Check the id, and that the token is of the connector's tenant."
     ),
     ProblemCode.UNKNOWN_LETTER: ProblemEntry(404, "No such dead letter", "Take an id from the list."),
+    ProblemCode.UNKNOWN_GIVEN_UP: ProblemEntry(
+        404, "No such event was given up", "Take an id from the list; what was accepted meanwhile isn't there any more."
+    ),
     ProblemCode.NOT_FOUND: ProblemEntry(404, "No such address", "Check the path against the API's description."),
     ProblemCode.METHOD_NOT_ALLOWED: ProblemEntry(
         405, "No such method here", "Use a method that the Allow header names."

@@ -22,7 +22,10 @@ class Scope(Described):
     CREDENTIALS_WRITE = "credentials:write", "Import grants that the host has already."
     TOKENS_READ = "tokens:read", "Get access tokens: for the sync engine only."
     FLEET_READ = "fleet:read", "See what many connectors tell together: counts, the funnel, times, errors, events."
-    FLEET_WRITE = "fleet:write", "Replay and drop dead letters; only for callers that speak for the whole fleet."
+    FLEET_WRITE = (
+        "fleet:write",
+        "Replay and drop dead letters, send webhooks again; only for who speaks for the whole fleet.",
+    )
     CONSOLE_OPEN = "console:open", "Open the console; what it shows, and may do, the other scopes say."
 
 

@@ -8,6 +8,9 @@ from schemas.api import Response
 from schemas.lifecycle import Described
 from schemas.records import ConnectorIdField, TenantIdField
 
+GIVEN_UP_ID = "^[0-9]{1,18}-[A-Za-z0-9._~-]{1,128}$"
+"""Its version and its connector."""
+
 
 class WebhookStatus(Described):
     """How an endpoint stands."""
@@ -36,6 +39,7 @@ class WebhookEndpoint(Response):
 class GivenUp(Response):
     """An event that an endpoint didn't accept in all tries, while it accepted others."""
 
+    given_up_id: str = Field(pattern=GIVEN_UP_ID, description="Of this endpoint's; by it the event is sent again.")
     endpoint: str
     tenant_id: TenantIdField
     connector_id: ConnectorIdField
@@ -44,6 +48,7 @@ class GivenUp(Response):
     since: datetime
     tries: int
     failure: str
+    asked_at: datetime | None = Field(description="Somebody wants it sent once more since then; it is tried at once.")
 
 
 class Webhooks(Response):

@@ -50,6 +50,7 @@ COMMANDS: tuple[tuple[str, Page], ...] = (
     (f"{_ONE}/disconnect", commands.disconnect),
     (f"{_LETTER}/replay", letters.replay),
     (f"{_LETTER}/drop", letters.drop),
+    ("/console/webhooks/{endpoint}/given-up/{given_up_id}/send", webhooks.send),
 )
 
 

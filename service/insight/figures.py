@@ -12,7 +12,7 @@ import structlog
 from schemas.ids import ProviderId
 from schemas.lifecycle import State
 from service.store import figures
-from service.store.figures import Unwell, Waiting
+from service.store.figures import Untold, Unwell, Waiting
 from service.store.pool import TRANSIENT, Pool
 from service.telemetry import metrics
 
@@ -34,8 +34,8 @@ _AGING = (State.FAILED, State.AWAITING_AUTH, State.VERIFYING, State.SYNCING)
 class Figures:
     """Reads when somebody asks; only a process that is scraped ever does."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, endpoints: Sequence[str] = ()) -> None:
+        self._pool, self._endpoints = pool, endpoints
         self._wanted = asyncio.Event()
         self._read = asyncio.Event()
         self._read_at: float | None = None
@@ -74,6 +74,7 @@ class Figures:
         began = time.monotonic()
         async with self._pool.acquire() as connection:
             unwell, waiting = await figures.unwell(connection), await figures.waiting(connection)
+            untold = await figures.webhooks(connection, self._endpoints) if self._endpoints else []
             taken = time.monotonic() - began
             if is_large_due := time.monotonic() >= self._large_due:
                 began_large = time.monotonic()
@@ -82,6 +83,7 @@ class Figures:
         if is_large_due:
             _tell_large(healthy, ending)
         _tell(unwell, waiting)
+        _tell_webhooks(untold)
         self._read_at = time.monotonic()
         self._due = began + _rest(taken)
 
@@ -108,6 +110,13 @@ def _tell(unwell: Sequence[Unwell], waiting: Waiting) -> None:
     metrics.RELAY_BEHIND.set(waiting.relay_behind)
     metrics.DEAD_LETTERS_WAITING.set(waiting.letters)
     metrics.JOBS_WAITING.set(waiting.jobs)
+
+
+def _tell_webhooks(untold: Sequence[Untold]) -> None:
+    for one in untold:
+        metrics.WEBHOOK_LAG.labels(one.endpoint).set(max(one.lag_s, 0.0))
+        metrics.WEBHOOK_BEHIND.labels(one.endpoint).set(one.entries)
+        metrics.WEBHOOK_WAITING.labels(one.endpoint).set(one.waiting)
 
 
 def _tell_large(healthy: Mapping[ProviderId, int], ending: Mapping[ProviderId, Mapping[str, int]]) -> None:

@@ -1,5 +1,6 @@
 """The fleet's figures for monitoring: what costs next to nothing, and apart from it what reads many rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.ids import ProviderId
@@ -39,6 +40,25 @@ select (
 ) as jobs
 """
 
+# Each endpoint: what waits with a connector that is behind, and the first entry behind each cursor, by the log's index
+# that begins with (shard, seq).
+WEBHOOKS = """
+select e.endpoint, coalesce(extract(epoch from now() - least(
+    (select min(since) from webhook_parked where endpoint = e.endpoint),
+    (select min(first.at) from webhook_cursor c join shard s on s.shard = c.shard
+        cross join lateral (
+            select at from transition t where t.shard = c.shard and t.seq > c.seq order by t.seq limit 1
+        ) first
+        where c.endpoint = e.endpoint and s.next_seq - 1 > c.seq)
+)), 0)::float8 as lag_s, (
+    select coalesce(sum(greatest(s.next_seq - 1 - c.seq, 0)), 0)::bigint
+    from webhook_cursor c join shard s on s.shard = c.shard where c.endpoint = e.endpoint
+) as entries, (
+    select count(*) from webhook_parked where endpoint = e.endpoint
+) as waiting
+from unnest($1::text[]) as e (endpoint)
+"""
+
 # Reads every healthy connector: a second for some millions.
 HEALTHY = "select provider, count(*) as number from connector where state = 'healthy' group by provider"
 
@@ -75,6 +95,16 @@ class Waiting:
     jobs: int
 
 
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """What an endpoint of webhooks hasn't accepted."""
+
+    endpoint: str
+    lag_s: float
+    entries: int
+    waiting: int
+
+
 async def unwell(connection: Connection) -> list[Unwell]:
     """The connectors that aren't healthy, by state and provider."""
     rows = await connection.fetch(UNWELL, timeout=LIMIT_S)
@@ -86,6 +116,11 @@ async def waiting(connection: Connection) -> Waiting:
     row = await connection.fetchrow(WAITING, timeout=LIMIT_S)
     assert row is not None
     return Waiting(*row)
+
+
+async def webhooks(connection: Connection, endpoints: Sequence[str]) -> list[Untold]:
+    """What waits for each of these endpoints."""
+    return [Untold(**dict(row)) for row in await connection.fetch(WEBHOOKS, list(endpoints), timeout=LIMIT_S)]
 
 
 async def healthy(connection: Connection) -> dict[ProviderId, int]:

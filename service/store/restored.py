@@ -16,6 +16,7 @@ VERSIONS = "select connector_id, version from connector where connector_id = any
 # A process of before the restore may still hold an epoch that is higher than the one that was restored.
 RAISE_OWNERS = "update input_partition set owner_epoch = owner_epoch + 1000000000"
 RAISE_RELAYS = "update shard set relay_epoch = relay_epoch + 1000000000"
+RAISE_COURIERS = "update webhook_cursor set epoch = epoch + 1000000000"
 CONNECTED = """
 select count(*) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and application_name like $1 || '%'
@@ -35,10 +36,11 @@ async def versions(connection: Connection, connectors: Iterable[ConnectorId]) ->
 
 
 async def raise_epochs(connection: Connection) -> None:
-    """Shuts out whoever owned a partition, or relayed a shard, before the restore."""
+    """Shuts out whoever owned a partition, relayed a shard, or delivered its webhooks, before the restore."""
     async with connection.transaction():
         await connection.execute(RAISE_OWNERS)
         await connection.execute(RAISE_RELAYS)
+        await connection.execute(RAISE_COURIERS)
 
 
 async def connected(connection: Connection) -> int:

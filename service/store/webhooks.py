@@ -24,16 +24,16 @@ on conflict (endpoint, shard) do nothing
 # A former owner's writes fail from here on.
 CLAIM = "update webhook_cursor set epoch = epoch + 1 where endpoint = $1 and shard = $2 returning epoch, seq"
 
-_ROW = """
+LOG_ROW = """
 select t.seq, t.connector, c.connector_id, c.tenant_id, t.version, t.at, t.record, t.sync_request, t.trace
 from transition t join connector c on c.id = t.connector
 """
 # The next part of a shard's log. The index that begins with (shard, seq).
-NEXT = f"{_ROW} where t.shard = $1 and t.seq > $2 and t.seq <= $3 order by t.seq limit $4"
+NEXT = f"{LOG_ROW} where t.shard = $1 and t.seq > $2 and t.seq <= $3 order by t.seq limit $4"
 PARKED = "select connector from webhook_parked where endpoint = $1 and connector = any ($2::bigint[])"
 # What a parked connector has behind it, up to the cursor. Index transition_connector.
 WAITING = f"""
-{_ROW} where t.connector = $3 and t.version >= $4 and t.seq <= (
+{LOG_ROW} where t.connector = $3 and t.version >= $4 and t.seq <= (
     select seq from webhook_cursor where endpoint = $1 and shard = $2
 ) order by t.version limit $5
 """  # noqa: S608 - built from this module's own constants
@@ -102,11 +102,6 @@ select e.endpoint, exists (select from webhook_cursor where endpoint = e.endpoin
     (select min(since) from webhook_parked where endpoint = e.endpoint) as parked_since,
     (select count(*) from webhook_given_up where endpoint = e.endpoint) as given_up
 from unnest($1::text[]) as e (endpoint) order by e.endpoint
-"""
-# The newest. Index webhook_given_up_at.
-GIVEN_UP = """
-select g.endpoint, c.connector_id, c.tenant_id, g.version, g.at, g.since, g.tries, g.failure
-from webhook_given_up g join connector c on c.id = g.connector where g.endpoint = $1 order by g.at desc limit $2
 """
 
 
@@ -177,19 +172,6 @@ class Standing:
     given_up: int
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
-    """An event that an endpoint never accepted."""
-
-    connector: ConnectorId
-    tenant: TenantId
-    version: int
-    at: datetime
-    since: datetime
-    tries: int
-    failure: str
-
-
 async def claim(connection: Connection, endpoint: str, shard: Shard) -> Position:
     """Makes the caller the one who delivers this shard's events to this endpoint."""
     await connection.execute(BEGIN, endpoint)
@@ -200,7 +182,7 @@ async def claim(connection: Connection, endpoint: str, shard: Shard) -> Position
 
 async def next_of(connection: Connection, shard: Shard, after: int, until: int, limit: int) -> list[LogRow]:
     """The next transitions of a shard behind a number, and not behind `until`, at most `limit`."""
-    return [_row(row) for row in await connection.fetch(NEXT, shard, after, until, limit)]
+    return [log_row(row) for row in await connection.fetch(NEXT, shard, after, until, limit)]
 
 
 async def parked_of(connection: Connection, endpoint: str, connectors: Collection[int]) -> set[int]:
@@ -211,7 +193,7 @@ async def parked_of(connection: Connection, endpoint: str, connectors: Collectio
 async def waiting(connection: Connection, endpoint: str, shard: Shard, due: Due, limit: int) -> list[LogRow]:
     """What a connector that is behind has to be sent, oldest first."""
     rows = await connection.fetch(WAITING, endpoint, shard, due.pk, due.version, limit)
-    return [_row(row) for row in rows]
+    return [log_row(row) for row in rows]
 
 
 async def move(connection: Connection, endpoint: str, shard: Shard, epoch: int, seq: int, seen: Seen) -> int:
@@ -266,24 +248,8 @@ async def standings(connection: Connection, endpoints: Collection[str]) -> list[
     return [Standing(**dict(row)) for row in await connection.fetch(STANDINGS, list(endpoints))]
 
 
-async def given_up(connection: Connection, endpoint: str, limit: int) -> list[GivenUp]:
-    """The newest events that the endpoint never accepted."""
-    rows = await connection.fetch(GIVEN_UP, endpoint, limit)
-    return [
-        GivenUp(
-            ConnectorId(row["connector_id"]),
-            TenantId(row["tenant_id"]),
-            row["version"],
-            row["at"],
-            row["since"],
-            row["tries"],
-            row["failure"],
-        )
-        for row in rows
-    ]
-
-
-def _row(row: asyncpg.Record) -> LogRow:
+def log_row(row: asyncpg.Record) -> LogRow:
+    """From a row that `LOG_ROW` begins."""
     return LogRow(
         row["seq"],
         row["connector"],

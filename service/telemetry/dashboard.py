@@ -131,6 +131,24 @@ ROWS: dict[str, Sequence[Panel]] = {
         ),
         Panel("Secrets that don't open", [(_rate("regrant_sealed_row_failures_total", "found"), "{{found}}")], "ops"),
     ),
+    "Webhooks": (
+        Panel("Sent", [(_rate("regrant_webhooks_total", "endpoint, outcome"), "{{endpoint}}: {{outcome}}")], "ops"),
+        Panel(
+            "The oldest event that waits", [("max by (endpoint) (regrant_webhook_lag_seconds)", "{{endpoint}}")], "s"
+        ),
+        Panel(
+            "What waits",
+            [
+                ("max by (endpoint) (regrant_webhook_lag_entries)", "{{endpoint}}: entries of the log"),
+                ("max by (endpoint) (regrant_webhook_connectors_waiting)", "{{endpoint}}: connectors"),
+            ],
+        ),
+        Panel(
+            "Taken from senders",
+            [(_rate("regrant_adapter_webhooks_total", "adapter, outcome"), "{{adapter}}: {{outcome}}")],
+            "ops",
+        ),
+    ),
     "Processes": (
         Panel(
             "Event loop is late by (p99)",

@@ -11,6 +11,7 @@ from service.telemetry.metric import TO_A_WEEK, counter, gauge, histogram
 _PROVIDER = "a configured provider's id"
 _STATE = "a state of the lifecycle"
 _TOPIC = "an input topic, without its prefix"
+_ENDPOINT = "an endpoint's name in the settings"
 
 # Of the fleet.
 
@@ -38,6 +39,24 @@ DEAD_LETTERS_WAITING = gauge(
     "dead_letters_waiting", "Dead letters that nobody has replayed or dropped, 10,000 at most.", of="fleet"
 )
 JOBS_WAITING = gauge("jobs_waiting", "Jobs that are due and that nobody has taken, 10,000 at most.", of="fleet")
+WEBHOOK_LAG = gauge(
+    "webhook_lag_seconds",
+    "How long the oldest event waits that an endpoint hasn't accepted; 0 when none does.",
+    {"endpoint": _ENDPOINT},
+    of="fleet",
+)
+WEBHOOK_BEHIND = gauge(
+    "webhook_lag_entries",
+    "Entries of the log that an endpoint's turn hasn't come for.",
+    {"endpoint": _ENDPOINT},
+    of="fleet",
+)
+WEBHOOK_WAITING = gauge(
+    "webhook_connectors_waiting",
+    "Connectors whose events wait for an endpoint, since an earlier one wasn't accepted.",
+    {"endpoint": _ENDPOINT},
+    of="fleet",
+)
 DATABASE_UP = gauge("database_up", "Whether the database answered when the fleet's figures were read last.")
 FLEET_AGE = gauge(
     "fleet_age_seconds", "How long ago the fleet's figures were read. While the database is away the last ones stay."
@@ -132,7 +151,7 @@ RELAY_RESTARTS = counter("relay_restarts_total", "Relays that began anew.", {"wh
 WEBHOOKS = counter(
     "webhooks_total",
     "Events that were sent to an endpoint, or given up.",
-    {"endpoint": "a name of the settings", "outcome": "accepted, refused or given_up"},
+    {"endpoint": _ENDPOINT, "outcome": "accepted, refused or given_up"},
 )
 ADAPTER_WEBHOOKS = counter(
     "adapter_webhooks_total",

@@ -6,6 +6,7 @@ from yarl import URL
 
 from schemas.ids import TenantId
 from service.settings.model import Webhook
+from service.telemetry import metrics
 from service.webhooks.endpoint import Poster, SignedEndpoint
 from service.webhooks.events import Wanted
 from service.webhooks.signing import secret_of
@@ -19,7 +20,10 @@ def check_secrets(webhooks: Mapping[str, Webhook]) -> None:
 
 
 def configured_endpoints(webhooks: Mapping[str, Webhook], poster: Poster) -> list[SignedEndpoint]:
-    """The endpoints of the settings."""
+    """The endpoints of the settings, each counted from nothing: a rate sees the first event that is given up, too."""
+    for name in webhooks:
+        for outcome in ("accepted", "refused", "given_up"):
+            metrics.WEBHOOKS.labels(name, outcome)
     return [
         SignedEndpoint(
             name,

@@ -22,6 +22,7 @@ import structlog
 
 from schemas.ids import Shard
 from service.engine.signals import Signal
+from service.store import given_up
 from service.store import webhooks as store
 from service.store.pool import TRANSIENT, Connection, Pool
 from service.store.webhooks import Due, LogRow, Parking, Replaced, Seen
@@ -133,10 +134,13 @@ class Courier:
             probing = self._health.is_down  # then the pauses don't count: whoever is next tells whether it is back
             async with self.pool.acquire() as connection:
                 due = await store.due(connection, self.endpoint.name, self.shard, None if probing else PAGE)
-            if not due:
+                asked = [] if probing else await given_up.asked(connection, self.endpoint.name, self.shard, PAGE)
+            if not due and not asked:
                 await asyncio.sleep(AGAIN_EVERY_S)
                 continue
-            await asyncio.gather(*(self._once_more(one, probing=probing) for one in due))
+            await asyncio.gather(
+                *(self._once_more(one, probing=probing) for one in due), *(self._as_asked(row) for row in asked)
+            )
 
     async def _once_more(self, due: Due, *, probing: bool) -> None:
         name = self.endpoint.name
@@ -161,6 +165,19 @@ class Courier:
                 log.error("webhook_given_up", endpoint=name, connector=rows[0].connector, version=stopped.version)
             else:
                 await store.wait(connection, name, parking)  # it takes nobody's: then it isn't the event
+
+    async def _as_asked(self, row: LogRow) -> None:
+        """Sends an event that was given up, since somebody wants that; one try."""
+        stopped = await self._deliver([row], probing=False)
+        refusal = stopped.refusal if stopped is not None else None
+        if stopped is not None and refusal is None:
+            return  # the endpoint is down by now
+        async with self.pool.acquire() as connection, connection.transaction():
+            await self._move(connection, 0)
+            if refusal is None:
+                await given_up.accepted(connection, self.endpoint.name, row)
+            else:
+                await given_up.refused(connection, self.endpoint.name, row, refusal.what)
 
     # Both.
 

@@ -24,6 +24,8 @@ class Known:
     connector_id: str
     attempt_id: str
     letter_id: str = "0-1"
+    endpoint: str = "host"
+    given_up_id: str = "1-c"
 
     def of(self, names: Any) -> dict[str, str]:
         return {name: getattr(self, name) for name in names}

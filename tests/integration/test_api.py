@@ -228,7 +228,7 @@ async def test_s38_unsigned_foreign_and_missing_tokens_are_none(host: Host) -> N
 @pytest.mark.parametrize("route", ROUTES, ids=lambda r: r.name)
 async def test_s38_each_route_wants_its_own_scope(host: Host, route: Route) -> None:
     others = " ".join(scope.value for scope in Scope if scope is not route.scope)
-    path = route.path.format(connector_id="c", attempt_id=uuid4(), letter_id="0-1")
+    path = route.path.format(connector_id="c", attempt_id=uuid4(), letter_id="0-1", endpoint="e", given_up_id="1-c")
     headers = {"Authorization": f"Bearer {host.token(scope=others)}"}
     answer = await host.client.request(route.method, path, headers=headers, json={})
     assert route.scope.value in (await problem(answer, ProblemCode.SCOPE_MISSING))["detail"]

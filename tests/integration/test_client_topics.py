@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from regrant_client import Unreadable
-from regrant_client.kafka import Commands, Delivery, Gap, States, SyncEvents, SyncRequests, Transitions
+from regrant_client.kafka import Commands, Delivery, Gap, States, SyncEvents, SyncRequests, Transitions, follow, stalled
 from regrant_client.kafka.deliveries import Known
 from regrant_client.records import ProviderError, Transition
 from regrant_client.words import State, Trigger
@@ -168,6 +168,92 @@ async def test_nothing_is_lost_when_another_process_joins(topic: Topic) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Clients:
+    """Makes consumers in place of aiokafka, the first of a trap's class."""
+
+    def __init__(self, trap: type[AIOKafkaConsumer]) -> None:
+        self.trap, self.made = trap, list[AIOKafkaConsumer]()
+
+    def __call__(self, **options: Any) -> AIOKafkaConsumer:
+        self.made.append((AIOKafkaConsumer if self.made else self.trap)(**options))
+        return self.made[-1]
+
+
+class StopsWithoutAWord(AIOKafkaConsumer):
+    """aiokafka #1154: after a broker's restart or a rebalance it fetches nothing more, and says nothing."""
+
+    brought = 0
+
+    async def getmany(self, *partitions: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
+        if self.brought:
+            await asyncio.sleep(timeout_ms / 1000)
+            return {}
+        records = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+        self.brought += len(records)
+        return records
+
+
+class Asked(AIOKafkaConsumer):
+    """Counts how often the brokers were asked whether records wait."""
+
+    asked = 0
+
+    async def end_offsets(self, partitions: Any) -> Any:
+        self.asked += 1
+        return await super().end_offsets(partitions)
+
+
+@pytest.mark.parametrize("group", [None, "host"])
+async def test_a_consumer_that_silently_stopped_is_found_and_nothing_is_missed_or_told_twice(
+    topic: Topic, group: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stalled, "CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(stalled, "STALLED_AFTER_S", 1.0)
+    monkeypatch.setattr(follow, "AIOKafkaConsumer", clients := Clients(StopsWithoutAWord))
+    await topic.put(1)
+    async with topic.follower(group) as follower:
+        told = await first(1, follower)
+        await topic.put(2, 3)
+        told += await first(2, follower)
+        assert [(one.version, one.gap) for one in told] == [(1, None), (2, None), (3, None)]
+    assert len(clients.made) >= 2
+
+
+async def test_a_follower_that_has_read_everything_is_left_alone(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the topic ends with what no consumer is given: the marks of transactions, as the relay writes them."""
+    monkeypatch.setattr(stalled, "CHECK_EVERY_S", 0.05)
+    monkeypatch.setattr(follow, "AIOKafkaConsumer", clients := Clients(Asked))
+    async with AIOKafkaProducer(bootstrap_servers=topic.bootstrap, transactional_id=f"{topic.prefix}tx") as producer:
+        written = Topic(topic.bootstrap, topic.prefix, producer)
+        async with topic.follower("host") as follower:
+            await written_in_a_transaction(producer, written, 1)
+            with pytest.raises(Broken):
+                async with producer.transaction():
+                    await written.put(2)
+                    raise Broken
+            assert [one.version for one in await first(2, follower)] == [1, 2], "aborted, and true all the same"
+            waiting = asyncio.create_task(first(1, follower))
+            consumer = clients.made[0]
+
+            async def has_read_all() -> bool:
+                at = {partition: await consumer.position(partition) for partition in consumer.assignment()}
+                return at == await consumer.end_offsets(list(at))
+
+            await eventually(has_read_all, "it is at the topic's end")
+            with monkeypatch.context() as impatient:
+                impatient.setattr(stalled, "STALLED_AFTER_S", 0.1)
+                before = consumer.asked
+                await eventually(lambda: consumer.asked > before + 10, "it was looked at often")
+            await written_in_a_transaction(producer, written, 3)
+            assert [one.version for one in await waiting] == [3]
+    assert len(clients.made) == 1
+
+
+async def written_in_a_transaction(producer: AIOKafkaProducer, topic: Topic, version: int) -> None:
+    async with producer.transaction():
+        await topic.put(version)
 
 
 # Before the real service.

@@ -16,8 +16,8 @@ from tests.metrics import grown, here, labelled
 
 
 @asynccontextmanager
-async def reading(pool: Pool) -> AsyncIterator[Figures]:
-    figures = Figures(pool)
+async def reading(pool: Pool, *endpoints: str) -> AsyncIterator[Figures]:
+    figures = Figures(pool, endpoints)
     task = asyncio.create_task(figures.run())
     try:
         yield figures
@@ -98,6 +98,32 @@ async def test_the_fleet_s_figures_are_what_the_database_holds(database: str) ->
             assert told("connectors", state="failed", provider=provider) == 0
         waits = (told("relay_lag_seconds"), told("relay_lag_entries"), told("state_age_seconds", state="failed"))
         assert waits == (0, 0, 0)
+
+
+async def test_what_an_endpoint_of_webhooks_hasn_t_accepted_is_told_with_its_age(database: str) -> None:
+    async with engine_on(database) as (engine, pool):
+        await Herd(engine, pool, random.Random(5)).live(50)
+        logged_ = await pool.fetchval("select sum(next_seq - 1) from shard")
+        begun = "insert into webhook_cursor (endpoint, shard, seq) select $1, shard, $2 * (next_seq - 1) from shard"
+        await pool.execute(begun, "unread", 0)
+        await pool.execute(begun, "up to date", 1)
+        await pool.execute(begun, "behind with one", 1)
+        await pool.execute(
+            "insert into webhook_parked select 'behind with one', id, shard, 1, 3, now() - interval '3 hours', now()"
+            " from connector where connector_id = 'c001'"
+        )
+        async with reading(pool, "unread", "up to date", "behind with one", "never begun") as figures:
+            await figures.fresh()
+        oldest = await pool.fetchval("select extract(epoch from now() - min(at))::float8 from transition")
+        assert 0 < told("webhook_lag_seconds", endpoint="unread") <= oldest
+        assert told("webhook_lag_entries", endpoint="unread") == logged_
+        assert told("webhook_connectors_waiting", endpoint="unread") == 0
+        assert 10800 <= told("webhook_lag_seconds", endpoint="behind with one") < 10900
+        assert told("webhook_lag_entries", endpoint="behind with one") == 0
+        assert told("webhook_connectors_waiting", endpoint="behind with one") == 1
+        for name in ("lag_seconds", "lag_entries", "connectors_waiting"):
+            assert told(f"webhook_{name}", endpoint="up to date") == 0
+            assert told(f"webhook_{name}", endpoint="never begun") == 0
 
 
 async def test_many_scrapes_are_one_reading_of_the_database(database: str) -> None:

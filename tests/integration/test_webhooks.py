@@ -1,6 +1,7 @@
 """Webhooks, on a real PostgreSQL and a real receiver: in order per connector, nothing lost, others not held up."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +18,7 @@ from schemas import channels
 from schemas.ids import ConnectorId, Shard
 from schemas.lifecycle import State
 from service.engine.door import Engine
+from service.store import given_up
 from service.store import webhooks as store
 from service.store.pool import Pool
 from service.store.webhooks import Standing
@@ -31,7 +33,7 @@ from tests.hostile.server import certificate
 from tests.hostile.test_s28_addresses import Resolver, only
 from tests.integration.test_engine import SHARDS, by_host, failed, pool_of, register, running, shard_of, succeeded
 from tests.loop import eventually
-from tests.receiver import Receiver, accept, never, new_secret, refusing
+from tests.receiver import Answering, Receiver, accept, never, new_secret, refusing
 
 SOON = timedelta(milliseconds=20)
 QUICK = Schedule(pauses=(SOON,) * 1000, probes=(SOON,))
@@ -262,9 +264,87 @@ async def test_an_event_that_is_never_accepted_is_given_up_seen_and_the_next_is_
         await eventually(goes_on, "the events behind it")
         await stage.stands(lambda s: (s.parked, s.given_up) == (0, 1), "it was given up")
     async with stage.pool.acquire() as connection:
-        (given_up,) = await store.given_up(connection, "host", 10)
-    assert (given_up.connector, given_up.version, given_up.failure) == ("c1", 2, "status 422")
-    assert given_up.tries >= 4
+        (one,) = await given_up.newest(connection, "host", 10)
+    assert (one.connector, one.version, one.failure, one.asked_at) == ("c1", 2, "status 422", None)
+    assert one.tries >= 4
+
+
+async def test_an_event_that_was_given_up_is_sent_once_more_alone_when_somebody_asks(stage: Stage) -> None:
+    await given_up_and_told(stage)
+    told = stage.receiver.tried.copy()
+    for status, failures in ((409, ["status 409"]), (204, [])):
+        stage.receiver.answering = always(status)
+        async with stage.pool.acquire() as connection:
+            asked = [await given_up.ask(connection, "host", ConnectorId("c1"), 2, "kim") for _ in range(2)]
+        assert asked[0] == asked[1] and asked[0] is not None and asked[0].asked_at is not None
+        async with stage.delivering():
+            await eventually(lambda: nobody_asks(stage), "it is sent, and what came of it is noted")
+        async with stage.pool.acquire() as connection:
+            assert [one.failure for one in await given_up.newest(connection, "host", 10)] == failures
+    sent = [("c1/2/transition", 409), ("c1/2/transition", 204)]
+    assert stage.receiver.tried == [*told, *sent], "and nothing else is told again"
+    audited = await stage.pool.fetch("select tenant_id, connector_id, actor, detail from audit where what = $1", SEND)
+    assert [(row["connector_id"], row["actor"], json.loads(row["detail"])) for row in audited] == [
+        ("c1", "kim", {"endpoint": "host", "version": 2})
+    ] * 2
+
+
+async def test_what_is_sent_again_comes_behind_what_its_connector_still_waits_with(stage: Stage) -> None:
+    await given_up_and_told(stage)
+    stage.receiver.answering = refusing("c1")
+    async with stage.delivering():
+        await stage.happens("c1")
+        await stage.stands(lambda s: s.parked == 1, "the next one waits")
+        async with stage.pool.acquire() as connection:
+            await given_up.ask(connection, "host", ConnectorId("c1"), 2, "kim")
+        waits = stage.receiver.tries_of("c1")
+        await eventually(lambda: stage.receiver.tries_of("c1") > waits + 2, "it goes on waiting")
+        assert {id_ for id_, status in stage.receiver.tried if status == 500} == {"c1/5/transition"}
+        stage.receiver.answering = accept
+        await eventually(lambda: nobody_asks(stage), "it was sent")
+    assert stage.receiver.versions()["c1"] == [1, 3, 4, 5, 2]
+
+
+async def test_nothing_is_sent_again_that_wasn_t_given_up_or_that_the_log_has_no_longer(stage: Stage) -> None:
+    await given_up_and_told(stage)
+    async with stage.pool.acquire() as connection:
+        for endpoint, id_, version in (("host", "c1", 3), ("host", "c2", 2), ("other", "c1", 2), ("host", "none", 2)):
+            assert await given_up.ask(connection, endpoint, ConnectorId(id_), version, "kim") is None
+        await connection.execute("delete from transition where version = 2")
+        assert await given_up.ask(connection, "host", ConnectorId("c1"), 2, "kim") is None
+        assert await connection.fetchval("select count(*) from audit where what = $1", SEND) == 0
+
+
+SEND = "webhook_send_again"
+
+
+async def given_up_and_told(stage: Stage) -> None:
+    """The second event of c1 was given up, and the others are told."""
+    async with stage.delivering():
+        await stage.happens("c1", "c2", times=4)
+        await stage.all_told()
+        await stage.stands(lambda s: s.behind == 0, "the place in the log is noted")
+    stage.receiver.taken = [event for event in stage.receiver.taken if event["id"] != SECOND]
+    stage.receiver.ids.discard("c1/2/transition")
+    await stage.pool.execute(
+        "insert into webhook_given_up (endpoint, connector, version, since, tries, failure)"
+        " select 'host', id, 2, now(), 15, 'status 422' from connector where connector_id = 'c1'"
+    )
+
+
+SECOND = f"c1/2/{channels.TRANSITION.name}"
+
+
+async def nobody_asks(stage: Stage) -> bool:
+    asked = "select count(*) from webhook_given_up where asked_at is not null"
+    return bool(await stage.pool.fetchval(asked) == 0)
+
+
+def always(status: int) -> Answering:
+    async def answer(event: dict[str, Any]) -> int:
+        return status
+
+    return answer
 
 
 async def test_where_nothing_is_accepted_nothing_is_given_up(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from schemas import channels
 from schemas.lifecycle import State
 from service.app import assemble, deliver_webhooks
 from service.webhooks.signing import BadSecret
-from tests.console import signed_in
+from tests.console import KIM, press, signed_in
 from tests.loop import eventually
 from tests.receiver import Receiver, refusing
 from tests.window import Running, running
@@ -97,6 +97,44 @@ async def test_how_an_endpoint_stands_is_told_to_the_fleets_operators_alone(
     of_a_tenant = await signed_in(service, tenant="drivewell")
     assert (await of_a_tenant.get("/console/webhooks")).status == 403
     assert "/console/webhooks" not in (await of_a_tenant.get("/console")).text
+
+
+async def test_an_event_that_was_given_up_is_sent_again_by_a_call_or_a_click(
+    service: Running, receiver: Receiver
+) -> None:
+    await started(service)
+    id_ = await service.loop.register("c1", connected=True)
+    await eventually(lambda: receiver.versions().get("c1") == [1], "it is told")
+    given_up = (
+        "insert into webhook_given_up (endpoint, connector, version, since, tries, failure)"
+        " select 'host', id, 1, now(), 15, 'status 422' from connector where connector_id = $1"
+    )
+
+    async def is_sent(times: int) -> bool:
+        told = await standing(service)
+        return (told["given_up"], receiver.tries_of("c1")) == ([], times)
+
+    await service.loop.pool.execute(given_up, id_)
+    (listed,) = (await standing(service))["given_up"]
+    assert (listed["given_up_id"], listed["asked_at"]) == ("1-c1", None)
+    path = "/v1/webhooks/host/given-up/1-c1/send"
+    assert (await service.api("POST", path))[0] == 403
+    status, told = await service.api("POST", path, tenant="*")
+    assert (status, told["version"], told["failure"]) == (200, 1, "status 422"), told
+    assert told["asked_at"] is not None
+    await eventually(lambda: is_sent(2), "it is sent again")
+
+    await service.loop.pool.execute(given_up, id_)
+    browser = await signed_in(service)
+    assert "Send it again" in (await browser.get("/console/webhooks")).text
+    pressed = await press(browser, "/console/webhooks", "/console/webhooks/host/given-up/1-c1/send")
+    assert (pressed.status, pressed.location) == (303, "/console/webhooks")
+    await eventually(lambda: is_sent(3), "it is sent a third time")
+    for wrong in ("host/given-up/1-c1", "host/given-up/2-c1", "host/given-up/x", "other/given-up/1-c1"):
+        status, told = await service.api("POST", f"/v1/webhooks/{wrong}/send", tenant="*")
+        assert (status, told["code"]) == (404, "unknown_given_up")
+    audited = await service.loop.pool.fetch("select actor from audit where what = 'webhook_send_again' order by at")
+    assert [row["actor"] for row in audited] == ["backend", KIM["id"]]
 
 
 async def test_a_secret_that_cant_sign_is_no_start(service: Running, tmp_path: Path) -> None:

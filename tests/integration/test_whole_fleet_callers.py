@@ -16,7 +16,13 @@ from tests.loop import Loop, running_loop
 
 TENANTS_ROUTES = [route for route in ROUTES if route.reach is Reach.TENANT]
 FLEETS_ROUTES = [route for route in ROUTES if route.reach is Reach.FLEET]
-PATH = {"connector_id": "drivewells", "attempt_id": "6f1c2d0e-6f62-4c39-9f0b-0d3c5b1c9f11", "letter_id": "0-1"}
+PATH = {
+    "connector_id": "drivewells",
+    "attempt_id": "6f1c2d0e-6f62-4c39-9f0b-0d3c5b1c9f11",
+    "letter_id": "0-1",
+    "endpoint": "host",
+    "given_up_id": "1-drivewells",
+}
 
 
 @pytest.fixture

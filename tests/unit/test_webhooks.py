@@ -11,11 +11,15 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from schemas import channels
 from schemas.ids import ConnectorId, TenantId
 from schemas.secret import Secret
+from service.settings.model import Webhook as WebhookSettings
 from service.store.webhooks import LogRow
+from service.webhooks.configured import configured_endpoints
+from service.webhooks.endpoint import Poster
 from service.webhooks.events import Wanted
 from service.webhooks.health import DOWN_AFTER, Health
 from service.webhooks.schedule import PAUSES, Schedule
 from service.webhooks.signing import BadSecret, headers_of, secret_of
+from tests.metrics import here, labelled
 from tests.receiver import new_secret
 
 TRACE = '{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'
@@ -159,3 +163,17 @@ def test_a_file_that_holds_no_signing_secret_is_named_without_what_it_holds(tmp_
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadSecret, match="FileNotFoundError"):
         secret_of(tmp_path / "nothing")
+
+
+async def test_what_an_endpoint_is_told_is_counted_from_nothing_so_that_a_rate_sees_the_first_that_is_given_up(
+    tmp_path: Path,
+) -> None:
+    (secret_file := tmp_path / "whsec").write_text(new_secret())
+    webhook = WebhookSettings(url="https://host.example/hook", secret_files=(secret_file,))
+    async with Poster() as poster:
+        (endpoint,) = configured_endpoints({"never-called": webhook}, poster)
+    counted = {
+        outcome: here()["regrant_webhooks_total", labelled(endpoint="never-called", outcome=outcome)]
+        for outcome in ("accepted", "refused", "given_up")
+    }
+    assert (endpoint.name, set(counted.values())) == ("never-called", {0.0})

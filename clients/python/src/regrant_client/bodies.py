@@ -491,6 +491,8 @@ class Funnel(Received):
 class GivenUp(Received):
     """An event that an endpoint didn't accept in all tries, while it accepted others."""
 
+    given_up_id: str
+    """Of this endpoint's; by it the event is sent again."""
     endpoint: str
     tenant_id: str
     """A customer of the host."""
@@ -502,6 +504,8 @@ class GivenUp(Received):
     since: AwareDatetime
     tries: int
     failure: str
+    asked_at: AwareDatetime | None
+    """Somebody wants it sent once more since then; it is tried at once."""
 
 
 class History(Received):

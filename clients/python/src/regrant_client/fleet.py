@@ -83,6 +83,13 @@ class Deliveries(Calls):
         """The endpoints that events are sent to, how each fares, and what they never accepted."""
         return await self._call(bodies.Webhooks, self._request("list_webhooks"))
 
+    async def send_given_up(
+        self, endpoint: str, given_up_id: str, *, idempotency_key: str | None = None
+    ) -> bodies.GivenUp:
+        """Sends an event once more that the endpoint never accepted."""
+        request = self._request("send_given_up", {"endpoint": endpoint, "given_up_id": given_up_id})
+        return await self._call(bodies.GivenUp, request, idempotency_key)
+
     async def list_letters(
         self, *, status: LetterStatus | None = None, topic: str | None = None, page_size: int | None = None
     ) -> AsyncIterator[bodies.Letter]:

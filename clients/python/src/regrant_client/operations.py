@@ -43,6 +43,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "replay_letter": Operation("POST", "/v1/dead-letters/{letter_id}/replay", "fleet:write"),
     "drop_letter": Operation("POST", "/v1/dead-letters/{letter_id}/drop", "fleet:write"),
     "list_webhooks": Operation("GET", "/v1/webhooks", "fleet:read"),
+    "send_given_up": Operation("POST", "/v1/webhooks/{endpoint}/given-up/{given_up_id}/send", "fleet:write"),
     "follow_events": Operation("GET", "/v1/events", "fleet:read"),
     "open_console": Operation("POST", "/v1/console/links", "console:open"),
 }

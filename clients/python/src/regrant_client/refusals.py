@@ -39,6 +39,10 @@ class UnknownLetter(Problem):
     """No such dead letter."""
 
 
+class UnknownGivenUp(Problem):
+    """No such event was given up."""
+
+
 class NotFound(Problem):
     """No such address."""
 
@@ -148,6 +152,7 @@ REFUSALS: Final[dict[str, type[Problem]]] = {
     "unknown_connector": UnknownConnector,
     "unknown_attempt": UnknownAttempt,
     "unknown_letter": UnknownLetter,
+    "unknown_given_up": UnknownGivenUp,
     "not_found": NotFound,
     "method_not_allowed": MethodNotAllowed,
     "id_taken": IdTaken,

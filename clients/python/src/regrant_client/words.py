@@ -125,6 +125,8 @@ class ProblemCode(Word):
     """No such attempt"""
     UNKNOWN_LETTER = "unknown_letter"
     """No such dead letter"""
+    UNKNOWN_GIVEN_UP = "unknown_given_up"
+    """No such event was given up"""
     NOT_FOUND = "not_found"
     """No such address"""
     METHOD_NOT_ALLOWED = "method_not_allowed"

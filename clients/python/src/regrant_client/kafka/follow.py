@@ -1,9 +1,12 @@
 """Followers of the topics: async iterators that drop repeats, see gaps, and go on where they were.
 
 At least once: a record counts as handled when the next one is asked for, or when the block is left without an error.
-What was handled is committed every second, before partitions go to another consumer, and at the end.
+What was handled is committed every second, before partitions go to another consumer, and at the end. A consumer that
+silently stops is found, and made anew.
 """
 
+import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Collection
@@ -13,16 +16,20 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from pydantic import BaseModel, ValidationError
 
 from regrant_client.kafka.deliveries import Delivery, Known, Remembered
+from regrant_client.kafka.stalled import Stalled
 from regrant_client.problem import Unreadable
 from regrant_client.records import ConnectorState, SyncRequest, Transition
+
+log = logging.getLogger(__name__)
 
 Data = TypeVar("Data")
 COMMIT_EVERY_S = 1.0
 WAIT_MS = 200
+STOP_LIMIT_S = 10.0
 
 
 class Follower(Generic[Data]):
@@ -58,11 +65,10 @@ class Follower(Generic[Data]):
         self._given: tuple[TopicPartition, int] | None = None
         self._handled: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
+        self._stalled = Stalled()
 
     async def __aenter__(self) -> Self:
-        self._consumer = AIOKafkaConsumer(group_id=self._group, enable_auto_commit=False, **self._options)
-        self._consumer.subscribe([self._topic], listener=_Rebalance(self))
-        await self._consumer.start()
+        await self._begin()
         return self
 
     async def __aexit__(
@@ -95,8 +101,11 @@ class Follower(Generic[Data]):
                 if delivery is not None:
                     return delivery
                 self._is_handled()
-            for partition, records in (await self._consumer.getmany(timeout_ms=WAIT_MS)).items():
+            fetched = await self._consumer.getmany(timeout_ms=WAIT_MS)
+            for partition, records in fetched.items():
                 self._waiting.extend((partition, record) for record in records)
+            if not fetched and await self._stalled.is_so(self._consumer):
+                await self._begin_anew()
 
     async def lost(self, partitions: Collection[TopicPartition]) -> None:
         """Partitions go to another consumer: what was handled of them is committed, the rest is its."""
@@ -107,6 +116,23 @@ class Follower(Generic[Data]):
         for partition in partitions:
             self._remembered.pop(partition, None)
             self._handled.pop(partition, None)
+
+    async def _begin(self) -> None:
+        self._consumer = AIOKafkaConsumer(group_id=self._group, enable_auto_commit=False, **self._options)
+        self._consumer.subscribe([self._topic], listener=_Rebalance(self))
+        self._stalled = Stalled()
+        await self._consumer.start()
+
+    async def _begin_anew(self) -> None:
+        """Another consumer goes on in place of one that has silently stopped. What comes again by it is dropped."""
+        log.warning("the consumer of %s has stopped without a word, and is made anew", self._topic)
+        with suppress(KafkaError, TimeoutError):  # the old one may be past even this
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await self._commit()
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await self._consumer.stop()
+        await self._begin()
 
     def _is_handled(self) -> None:
         if self._given is not None:
