@@ -19,6 +19,7 @@ from service.adapters.configured import configured_adapters
 from service.adapters.producing import EventProducer
 from service.adapters.routes import Receiving
 from service.console.routes import build_console
+from service.couriers.couriers import Couriers
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
 from service.engine.expiry import warn_of_ends
@@ -81,7 +82,6 @@ from service.web.browser import Browser
 from service.web.routes import build_web
 from service.web.ways_in import WaysIn
 from service.webhooks.configured import check_secrets, configured_endpoints
-from service.webhooks.couriers import Couriers
 from service.webhooks.endpoint import Poster
 
 log = structlog.get_logger()

@@ -5,8 +5,8 @@ from aiohttp import web
 from schemas import webhooks as bodies
 from schemas.webhooks import WebhookStatus
 from service.http.context import Call
-from service.store import webhooks as store
-from service.store.webhooks import Standing
+from service.store import couriers as store
+from service.store.couriers import Standing
 
 GIVEN_UP_SHOWN = 50
 

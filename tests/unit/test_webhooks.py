@@ -11,10 +11,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from schemas import channels
 from schemas.ids import ConnectorId, TenantId
 from schemas.secret import Secret
-from service.store.webhooks import LogRow
+from service.couriers.health import DOWN_AFTER, Health
+from service.couriers.schedule import PAUSES, Schedule
+from service.store.couriers import LogRow
 from service.webhooks.events import Wanted
-from service.webhooks.health import DOWN_AFTER, Health
-from service.webhooks.schedule import PAUSES, Schedule
 from service.webhooks.signing import BadSecret, headers_of, secret_of
 from tests.receiver import new_secret
 
