@@ -151,6 +151,7 @@ async def test_s38_another_tenants_ids_are_unknown_on_every_route(host: Host, lo
     path = route.path.format(connector_id=id_, attempt_id=attempt)
     bodies = {
         "update_connector": {"name": "x"},
+        "set_contacts": {"contacts": []},
         "open_attempt": {"person": {"id": "u", "name": "U"}},
         "create_handoff": {"id": "u", "name": "U"},
         "import_credential": {"refresh_token": "x"},

@@ -339,6 +339,23 @@ class ConsoleLink(Received):
     expires_at: AwareDatetime
 
 
+class Contact(Received):
+    """Somebody whom e-mail asks."""
+
+    address: str = Field(repr=False)
+    language: str
+    refused_at: AwareDatetime | None
+    """When a mail server last said for good that it takes nothing for this address. It is tried again with the
+    next notice.
+    """
+
+
+class Contacts(Received):
+    """A connector's contacts, by address."""
+
+    contacts: list[Contact]
+
+
 class Drop(Received):
     """Attempts that stopped after a step."""
 
@@ -589,6 +606,15 @@ class LogRecord(Received):
     trace: dict[str, Any] | None
 
 
+class NewContact(Sent):
+    """Somebody whom e-mail should ask."""
+
+    address: str = Field(repr=False)
+    """Such as robin@example.com: an address alone, without a name."""
+    language: str = "en"
+    """The tag of a language, such as `de` or `pt-BR`; where there are no texts in it, English."""
+
+
 class Person(Sent):
     """The host's signed-in user who asks."""
 
@@ -705,6 +731,14 @@ class RequestId(Received):
     request_id: str
     status: int | None
     code: str | None
+
+
+class SetContacts(Sent):
+    """All contacts of a connector. An address that stands twice, in upper or lower case, counts once: the last
+    one.
+    """
+
+    contacts: list[NewContact]
 
 
 class Why(Received):
