@@ -22,7 +22,7 @@ from typing import Generic
 import structlog
 
 from schemas.ids import Shard
-from service.couriers.endpoint import E, Endpoint, Refusal
+from service.couriers.endpoint import Done, E, Endpoint, Refusal
 from service.couriers.health import Health
 from service.couriers.schedule import Schedule
 from service.engine.signals import Signal
@@ -175,14 +175,15 @@ class Courier(Generic[E]):
 
     async def _send(self, pk: int, event: E) -> Refusal | None:
         async with self._health.turn():
-            refusal = await self.endpoint.send(event)
-            if refusal is None:
+            outcome = await self.endpoint.send(event)
+            if isinstance(outcome, Refusal):
+                self._failure = outcome.what
+                self._health.failed(pk)
+                return outcome
+            if outcome is Done.ACCEPTED:
                 self._accepted = True
                 self._recovered |= self._health.accepted()
-            else:
-                self._failure = refusal.what
-                self._health.failed(pk)
-            return refusal
+            return None
 
     def _parking(self, pk: int, stopped: Stopped, tries: int) -> Parking:
         if stopped.refusal is None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from typing import Protocol, TypeVar
 
 from schemas.ids import ConnectorId
@@ -21,6 +22,13 @@ class Refusal:
     """The pause that the endpoint asks for."""
 
 
+class Done(Enum):
+    """An event needn't be sent again."""
+
+    ACCEPTED = "it was accepted: the endpoint is up"
+    NEEDLESS = "nobody had to be told, which says nothing of the endpoint"
+
+
 class Endpoint(Protocol[E]):
     """Where events are told; `E` is what is told of a row."""
 
@@ -33,11 +41,8 @@ class Endpoint(Protocol[E]):
         """What is told of a transition, in the order in which it is sent; often nothing."""
         ...
 
-    async def send(self, event: E) -> Refusal | None:
-        """Tells an event; `None` when it was accepted, or needn't be told any more.
-
-        Whatever goes wrong on the way is a refusal, too. It logs and counts what came of it.
-        """
+    async def send(self, event: E) -> Done | Refusal:
+        """Tells an event, and logs and counts what came of it. Whatever goes wrong on the way is a refusal, too."""
         ...
 
     def give_up(self, connector: ConnectorId, version: int) -> None:

@@ -20,7 +20,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from schemas.ids import ConnectorId
-from service.couriers.endpoint import Refusal
+from service.couriers.endpoint import Done, Refusal
 from service.oauth.addresses import Forbidden, is_public, session_to
 from service.store.couriers import LogRow
 from service.telemetry import metrics
@@ -127,11 +127,12 @@ class SignedEndpoint:
     def events_of(self, row: LogRow) -> Iterator[Event]:
         return self.wanted.events_of(row)
 
-    async def send(self, event: Event) -> Refusal | None:
+    async def send(self, event: Event) -> Done | Refusal:
         refusal = await self._send(event)
         metrics.WEBHOOKS.labels(self.name, "accepted" if refusal is None else "refused").inc()
-        if refusal is not None:
-            log.warning("webhook_not_accepted", endpoint=self.name, webhook=event.id, why=refusal.what)
+        if refusal is None:
+            return Done.ACCEPTED
+        log.warning("webhook_not_accepted", endpoint=self.name, webhook=event.id, why=refusal.what)
         return refusal
 
     def give_up(self, connector: ConnectorId, version: int) -> None:
