@@ -12,7 +12,7 @@ GIVEN_UP_SHOWN = 50
 
 
 async def list_webhooks(call: Call) -> web.Response:
-    hosts = call.parts.webhook_hosts
+    hosts = call.parts.endpoint_hosts
     async with call.parts.pool.acquire() as connection:
         standings = await store.standings(connection, hosts)
         given_up = [

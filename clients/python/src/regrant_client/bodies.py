@@ -825,6 +825,7 @@ class WebhookEndpoint(Received):
     """An endpoint of the settings."""
 
     name: str
+    """Its name in the settings; `@mail` is the server that takes e-mail."""
     host: str
     """The host of its address."""
     status: WebhookStatus
