@@ -148,15 +148,15 @@ def _cut(name: str) -> str:
     return plain if len(plain) <= IN_A_SUBJECT else plain[: IN_A_SUBJECT - 1].rstrip() + "…"
 
 
-def _header(name: str, text: str) -> Header:
+def _header(name: str, text: str) -> str:
     """Encoded wherever it could be read as anything but itself."""
     plain = text.isascii() and "=?" not in text
-    return Header(text, "us-ascii" if plain else "utf-8", header_name=name)
+    return Header(text, "us-ascii" if plain else "utf-8", header_name=name).encode()
 
 
 def _named(name: str, address: str) -> str:
-    header = _header("From", name)
-    return formataddr((name, address)) if header.encode() == name else f"{header.encode()} <{address}>"
+    encoded = _header("From", name)
+    return formataddr((name, address)) if encoded == name else f"{encoded} <{address}>"
 
 
 def _part(text: str, kind: str) -> MIMEText:

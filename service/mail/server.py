@@ -31,6 +31,8 @@ GOODBYE_S = 2.0
 _OF_THE_SETUP = re.compile(r"\s*5\.7\.")
 """Refused by a policy (RFC 3463): it doesn't relay for us, or distrusts the sender. Not the address's fault."""
 _CLOSES = 421
+_OF_A_MAILBOX = 550
+"""From here on 5xx is about a mailbox or its message (RFC 5321 4.2.2, 7504); below it, about what we speak."""
 
 
 class NotTaken(Exception):
@@ -112,24 +114,23 @@ def _not_taken(error: Exception) -> NotTaken:
             return _refused(error)
         case TimeoutError():
             return NotTaken("no answer in time")
-        case ValueError():
-            return NotTaken("the address can't be sent to", address=True, for_good=True)
     if _has_cause(error, ssl.SSLCertVerificationError):
         return NotTaken("the server's certificate isn't trusted")
     if _has_cause(error, ssl.SSLError):
         return NotTaken("no TLS with the server")
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | UnicodeError):
         return NotTaken("the server can't be reached")
+    if isinstance(error, ValueError):
+        return NotTaken("the address can't be sent to", address=True)
     return NotTaken("the server doesn't offer what is needed: STARTTLS, or a way to sign in")
 
 
 def _refused(answer: SMTPResponseException) -> NotTaken:
     """By code: 4xx passes, 5xx stays (RFC 5321 4.2.1)."""
     what = f"refused ({answer.code})"
-    if answer.code == _CLOSES or answer.code < 400:
-        return NotTaken(what)
-    stays = answer.code >= 500 and not _OF_THE_SETUP.match(answer.message)
-    return NotTaken(what, address=True, for_good=stays)
+    if answer.code >= _OF_A_MAILBOX:
+        return NotTaken(what, address=True, for_good=not _OF_THE_SETUP.match(answer.message))
+    return NotTaken(what, address=400 <= answer.code < 500 and answer.code != _CLOSES)
 
 
 def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:

@@ -270,24 +270,24 @@ class Webhook(Section):
 
 
 class Mail(Section):
-    host: str | None = Field(None, pattern=r"^[A-Za-z0-9._:-]{1,253}$", examples=["smtp.example.com"])
+    host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._:-]{1,253}$", examples=["smtp.example.com"])
     """The server that takes e-mail for connectors' contacts (RFC 6409). Without it, none is sent."""
-    port: int = Field(587, ge=1, le=65535)
+    port: int = Field(default=587, ge=1, le=65535)
     """Its port."""
     security: Literal["starttls", "tls", "none"] = "starttls"
     """How it is spoken to; its certificate is always checked. `tls` (from the first byte) is mostly on port 465. `none`
     is for a relay on this machine, such as a sidecar, without a password."""
-    ca_file: FilePath | None = Field(None, examples=["/etc/regrant/mail/ca.crt"])
+    ca_file: FilePath | None = Field(default=None, examples=["/etc/regrant/mail/ca.crt"])
     """The authority that signed its certificate, as PEM; without it the system's authorities count."""
-    username: str | None = Field(None, min_length=1, examples=["regrant"])
+    username: str | None = Field(default=None, min_length=1, examples=["regrant"])
     """The user to sign in as; without it nobody signs in."""
-    password: SecretText | None = Field(None, examples=["…"])
+    password: SecretText | None = Field(default=None, examples=["…"])
     """The user's password."""
-    sender: Address | None = Field(None, examples=["connections@example.com"])
+    sender: Address | None = Field(default=None, examples=["connections@example.com"])
     """The address that e-mail comes from; the name beside it is `REGRANT_WEB__HOST_NAME`."""
-    reply_to: Address | None = Field(None, examples=["support@example.com"])
+    reply_to: Address | None = Field(default=None, examples=["support@example.com"])
     """Where answers go, if not to the sender."""
-    tenants: Annotated[tuple[str, ...], BeforeValidator(items)] = Field((), examples=["acme,umbrella"])
+    tenants: Annotated[tuple[str, ...], BeforeValidator(items)] = Field(default=(), examples=["acme,umbrella"])
     """Whose connectors' contacts are written to, separated by commas; without it everybody's."""
 
     @model_validator(mode="after")

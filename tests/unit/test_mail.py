@@ -1,6 +1,7 @@
 """E-mail without a server: what a message says in each language, to whom it may go, and when it holds no longer."""
 
 import re
+import ssl
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -388,6 +389,8 @@ SAYS = "5.1.1 <robin@drivewell.example>: no such mailbox"
         ),
         (SMTPRecipientsRefused([SMTPRecipientRefused(554, "5.7.1 relay denied", "robin@x.example")]), True, False),
         (SMTPRecipientsRefused([SMTPRecipientRefused(421, "too many", "robin@drivewell.example")]), False, False),
+        (SMTPRecipientsRefused([SMTPRecipientRefused(530, "5.7.0 sign in first", "robin@x.example")]), False, False),
+        (SMTPDataError(500, SAYS), False, False),
         (SMTPDataError(552, "5.2.2 mailbox of robin@drivewell.example is full"), True, True),
         (SMTPDataError(451, "4.3.0 later"), True, False),
         (SMTPSenderRefused(550, SAYS, "robin@drivewell.example"), False, False),
@@ -396,7 +399,9 @@ SAYS = "5.1.1 <robin@drivewell.example>: no such mailbox"
         (SMTPReadTimeoutError(SAYS), False, False),
         (SMTPException(SAYS), False, False),
         (OSError(SAYS), False, False),
-        (ValueError(SAYS), True, True),
+        (UnicodeError(SAYS), False, False),
+        (ValueError(SAYS), True, False),
+        (ssl.SSLCertVerificationError(1, SAYS), False, False),
     ],
     ids=lambda given: type(given).__name__,
 )
