@@ -439,7 +439,7 @@ class Settings(BaseSettings):
                 raise wrong("needs REGRANT_DEVELOPMENT=true", "providers", name, "allow_loopback_http")
         if self.mail.security == "none" and self.mail.host is not None and not is_loopback(self.mail.host):
             raise wrong(
-                "none is for a relay on this machine; another one needs REGRANT_DEVELOPMENT=true", "mail", "security"
+                "none is for this machine alone; elsewhere it needs REGRANT_DEVELOPMENT=true", "mail", "security"
             )
         return self
 
