@@ -7,7 +7,6 @@ from schemas.fleet_samples import FLEET_BODIES
 _ATTEMPT = "6f1c2d0e-6f62-4c39-9f0b-0d3c5b1c9f11"
 _ACCOUNT = {"id": "9130347798120106", "name": "Acme Inc"}
 _EVIDENCE = {"at": "api", "status": 401, "code": "3200", "request_id": "1-6743a1b2-5f2e8f2d0c1a"}
-_CONTACT = {"address": "robin@example.com", "language": "de-AT", "refused_at": None}
 _HANDOFF = {
     "url": "https://regrant.example/connect/h/7Qb3vX2mLr0c9WkT",
     "expires_at": "2026-11-24T09:01:00Z",
@@ -174,10 +173,8 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     },
     "RegisterConnector": {"connector_id": "acme.qbo-1", "provider": "quickbooks-online", "name": "Acme's books"},
     "UpdateConnector": {"name": "Acme's new books"},
-    "NewContact": {"address": "robin@example.com", "language": "de-AT"},
     "SetContacts": {"contacts": [{"address": "robin@example.com", "language": "de-AT"}]},
-    "Contact": _CONTACT,
-    "Contacts": {"contacts": [_CONTACT]},
+    "Contacts": {"contacts": [{"address": "robin@example.com", "language": "de-AT", "refused_at": None}]},
     "Connector": _CONNECTOR,
     "ConnectorList": {"connectors": [_CONNECTOR]},
     "History": {"entries": [_FAILURE]},
