@@ -91,11 +91,18 @@ class Session:
 
     _client: SMTP
 
-    async def hand_over(self, sender: str, address: Secret, message: bytes) -> None:
-        """Hands a message over; when this returns, the server has it. Raises `NotTaken`."""
+    async def open(self) -> None:
+        """Connects and signs in, if it isn't open already. Raises `NotTaken`."""
         try:
             if not self._client.is_connected:
                 await self._client.connect()
+        except (SMTPException, OSError, TimeoutError, ValueError) as error:
+            raise _not_taken(error) from None
+
+    async def hand_over(self, sender: str, address: Secret, message: bytes) -> None:
+        """Hands a message over; when this returns, the server has it. Raises `NotTaken`."""
+        await self.open()
+        try:
             await self._client.sendmail(sender, [address.reveal()], message)
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             raise _not_taken(error) from None
