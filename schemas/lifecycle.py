@@ -137,6 +137,11 @@ class Notice(Described):
     HELP_ASKED = "help_asked", "A person in the window asks the host's support for help with an attempt."
     RECOVERED = "recovered", "It works again: silence every message about it."
 
+    @property
+    def asks_the_owner(self) -> bool:
+        """Whether the connector's owner has something to do."""
+        return self in (Notice.PERSON_NEEDED, Notice.REMINDER, Notice.EXPIRING)
+
 
 class Step(Described):
     """The steps of a re-authorisation, in order: where a flow stopped is one of them."""

@@ -10,14 +10,17 @@ from schemas.lifecycle import Described
 from schemas.problems import ProblemCode
 
 Model: TypeAlias = type[BaseModel]
-Method: TypeAlias = Literal["GET", "POST", "PATCH", "DELETE"]
+Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Scope(Described):
     """What a caller's token must allow."""
 
     CONNECTORS_READ = "connectors:read", "See connectors, their history, providers and reasons."
-    CONNECTORS_WRITE = "connectors:write", "Register, rename, verify again, disconnect and delete connectors."
+    CONNECTORS_WRITE = (
+        "connectors:write",
+        "Register, rename, verify again, disconnect and delete connectors; set contacts.",
+    )
     ATTEMPTS_WRITE = "attempts:write", "Open, hand on, complete and cancel attempts."
     CREDENTIALS_WRITE = "credentials:write", "Import grants that the host has already."
     TOKENS_READ = "tokens:read", "Get access tokens: for the sync engine only."

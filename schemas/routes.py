@@ -1,6 +1,6 @@
 """The HTTP API as one table of routes: the OpenAPI document and the handlers' registration are made from it."""
 
-from schemas import api, bundle, console, story
+from schemas import api, bundle, console, contacts, story
 from schemas.fleet_routes import FLEET_ROUTES
 from schemas.problems import ProblemCode
 from schemas.route import Filter, Reach, Route, Scope, Tag
@@ -86,6 +86,25 @@ ROUTES: tuple[Route, ...] = (
         etag=True,
         if_match=True,
         speaks=True,
+    ),
+    Route(
+        "get_contacts",
+        "GET",
+        f"{_CONNECTOR}/contacts",
+        "See whom e-mail asks when the connector needs its owner",
+        Tag.CONNECTORS,
+        Scope.CONNECTORS_READ,
+        contacts.Contacts,
+    ),
+    Route(
+        "set_contacts",
+        "PUT",
+        f"{_CONNECTOR}/contacts",
+        "Set whom e-mail asks when the connector needs its owner: these, and nobody else",
+        Tag.CONNECTORS,
+        Scope.CONNECTORS_WRITE,
+        contacts.Contacts,
+        contacts.SetContacts,
     ),
     Route(
         "verify_connector",

@@ -173,6 +173,8 @@ BODIES: dict[str, dict[str, Any]] = {  # Any: JSON
     },
     "RegisterConnector": {"connector_id": "acme.qbo-1", "provider": "quickbooks-online", "name": "Acme's books"},
     "UpdateConnector": {"name": "Acme's new books"},
+    "SetContacts": {"contacts": [{"address": "robin@example.com", "language": "de-AT"}]},
+    "Contacts": {"contacts": [{"address": "robin@example.com", "language": "de-AT", "refused_at": None}]},
     "Connector": _CONNECTOR,
     "ConnectorList": {"connectors": [_CONNECTOR]},
     "History": {"entries": [_FAILURE]},

@@ -24,7 +24,7 @@ class WebhookStatus(Described):
 class WebhookEndpoint(Response):
     """An endpoint of the settings."""
 
-    name: str
+    name: str = Field(description="Its name in the settings; `@mail` is the server that takes e-mail.")
     host: str = Field(description="The host of its address.")
     status: WebhookStatus
     to_read: int = Field(ge=0, description="Entries of the log that it has still to come to.")

@@ -19,6 +19,7 @@ from service.adapters.configured import configured_adapters
 from service.adapters.producing import EventProducer
 from service.adapters.routes import Receiving
 from service.console.routes import build_console
+from service.couriers.couriers import AnyEndpoint, Couriers
 from service.engine.deadlines import fire_deadlines
 from service.engine.door import Engine
 from service.engine.expiry import warn_of_ends
@@ -43,6 +44,8 @@ from service.kafka.published import Publication
 from service.kafka.replays import Replayer, fault_of
 from service.kafka.topics import partition_of
 from service.kafka.work import Worker
+from service.mail.configured import configured_mail
+from service.mail.endpoint import MAIL
 from service.oauth.configured import configured_providers
 from service.oauth.description import Providers
 from service.oauth.flow import Flow
@@ -81,7 +84,6 @@ from service.web.browser import Browser
 from service.web.routes import build_web
 from service.web.ways_in import WaysIn
 from service.webhooks.configured import check_secrets, configured_endpoints
-from service.webhooks.couriers import Couriers
 from service.webhooks.endpoint import Poster
 
 log = structlog.get_logger()
@@ -90,7 +92,7 @@ Role = Literal["all", "api", "worker"]
 
 DRAIN_S = 20.0
 """How long callbacks and jobs under way may take after SIGTERM: a lost code costs a person a login."""
-WEBHOOK_CONNECTIONS = 2
+COURIERS_CONNECTIONS = 2
 """Of a worker, beside its pool: what waits for hosts' endpoints never waits with what connectors wait for."""
 PARTITIONS_EVERY_S = 6 * 3600
 ATTEMPTS_KEPT = timedelta(days=30)
@@ -231,7 +233,7 @@ async def _serve(settings: Settings, role: Role) -> None:
                 background.append(tasks.create_task(_warn(service), name="expiry"))
                 background.append(tasks.create_task(replayer_of(service).run(), name="replays"))
                 background.append(tasks.create_task(worker_of(service, stop.set).run(), name="worker"))
-                background.append(tasks.create_task(deliver_webhooks(service), name="webhooks"))
+                background.append(tasks.create_task(deliver(service), name="couriers"))
             if role in ("all", "api"):
                 background.append(tasks.create_task(service.counter.run(), name="counting"))
             watched = await _watch(service, tasks) if settings.metrics.port is not None else None
@@ -402,21 +404,31 @@ def parts_of(service: Service) -> Parts:
         told_to_support(service.settings),
         partial(fault_of, prefix=service.settings.kafka.topic_prefix),
         Feed(service.pool),
-        {name: URL(webhook.url).host or "" for name, webhook in service.settings.webhooks.items()},
+        endpoint_hosts(service.settings),
     )
 
 
-async def deliver_webhooks(service: Service) -> None:
+async def deliver(service: Service) -> None:
     """Tells the endpoints of the settings what happens in our shards, on connections of its own."""
     settings = service.settings
-    if not settings.webhooks:
+    if not endpoint_hosts(settings):
         return
-    pool = await open_pool(settings.database.dsn.reveal(), size=WEBHOOK_CONNECTIONS)
+    pool = await open_pool(settings.database.dsn.reveal(), size=COURIERS_CONNECTIONS)
     try:
         async with Poster() as poster:
-            await Couriers(service.engine, pool, configured_endpoints(settings.webhooks, poster)).run()
+            endpoints: list[AnyEndpoint] = [*configured_endpoints(settings.webhooks, poster)]
+            mail = configured_mail(settings.mail, settings.web.host_name, service.providers, pool)
+            if mail is not None:
+                endpoints.append(mail)
+            await Couriers(service.engine, pool, endpoints).run()
     finally:
         await pool.close()
+
+
+def endpoint_hosts(settings: Settings) -> dict[str, str]:
+    """The host of each endpoint that couriers bring to, by its name."""
+    hosts = {name: URL(webhook.url).host or "" for name, webhook in settings.webhooks.items()}
+    return hosts if settings.mail.host is None else {**hosts, MAIL: settings.mail.host}
 
 
 async def _warn(service: Service) -> None:

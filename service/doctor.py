@@ -23,6 +23,8 @@ from joserfc.jwk import KeySet
 
 from service.kafka.clients import make_admin
 from service.kafka.topics import Problem, ensure_topics
+from service.mail.configured import configured_server
+from service.mail.server import NotTaken
 from service.oauth.configured import configured_providers
 from service.oauth.description import BadDescription
 from service.settings import Settings, SettingsError, load
@@ -75,7 +77,7 @@ async def examine(config: Path | None = None, environ: Mapping[str, str] = os.en
     except SettingsError as error:
         return [*findings, Finding("settings", Verdict.FAULT, str(error), "docs/settings.md lists all settings")]
     findings.append(Finding("settings", Verdict.OK, "complete; `regrant settings` prints them"))
-    parts = (_database, _kafka, _keys, _jwt, _providers, _public)
+    parts = (_database, _kafka, _keys, _jwt, _providers, _mail, _public)
     async with asyncio.TaskGroup() as together:
         examined = [together.create_task(part(settings)) for part in parts]
     findings += _traces(settings, environ)
@@ -262,6 +264,20 @@ async def _providers(settings: Settings) -> list[Finding]:
     except BadDescription as error:
         return [Finding("providers", Verdict.FAULT, str(error), "correct the description, or the provider's settings")]
     return [Finding("providers", Verdict.OK, ", ".join(sorted(settings.providers)))]
+
+
+async def _mail(settings: Settings) -> list[Finding]:
+    """Only a note: the service runs without, and what couldn't be sent waits. No message is sent."""
+    server = configured_server(settings.mail)
+    if server is None:
+        return []
+    where, mend = f"{server.host}:{server.port}", "correct the settings of `mail`, or mend the server"
+    try:
+        async with asyncio.timeout(PATIENCE_S), server.session() as session:
+            await session.open()
+    except (NotTaken, TimeoutError) as error:
+        return [Finding("mail", Verdict.NOTE, f"{where}: {_text(error)}", mend)]
+    return [Finding("mail", Verdict.OK, f"{where} lets us in")]
 
 
 # The public address.

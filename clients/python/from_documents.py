@@ -21,7 +21,8 @@ PACKAGE = HERE / "src" / "regrant_client"
 JSON = dict[str, Any]  # Any: a JSON Schema is as deep as it likes
 WIDTH = 112
 
-SECRET_FIELDS = {"access_token", "refresh_token", "completion_token"}
+SECRET_FIELDS = {"access_token", "refresh_token", "completion_token", "address"}
+"""What no log of a host's should show; `address` is a person's."""
 SECRET_URLS = {"Handoff", "ConsoleLink"}
 """Bodies whose `url` lets somebody in."""
 KEYWORDS = {"from"}

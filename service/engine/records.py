@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from schemas.lifecycle import Notice
 from schemas.records import Evidence
 from service.engine.submission import Actor, Submission, Trace
 from statemachine.connector import Account, Connector
@@ -100,12 +99,9 @@ def transition(d: Decision, submission: Submission, at: datetime, state: str, pu
     return record
 
 
-_ASKS_THE_OWNER = (Notice.PERSON_NEEDED, Notice.REMINDER, Notice.EXPIRING)
-
-
 def link(d: Decision, public_url: str) -> str | None:
     """Where the owner goes on: the stable page of the connector, whenever a notice asks for a login."""
-    if d.notice not in _ASKS_THE_OWNER or d.reason is None or not d.reason.offers_login:
+    if d.notice is None or not d.notice.asks_the_owner or d.reason is None or not d.reason.offers_login:
         return None
     return f"{public_url}/reconnect/{d.connector.provider}/{d.connector.id}"
 

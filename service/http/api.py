@@ -15,7 +15,19 @@ from aiohttp import web
 
 from schemas.problems import ProblemCode
 from schemas.routes import ROUTES, Route
-from service.http import attempts, catalogues, connectors, console, events, fleet, letters, stories, tokens, webhooks
+from service.http import (
+    attempts,
+    catalogues,
+    connectors,
+    console,
+    contacts,
+    events,
+    fleet,
+    letters,
+    stories,
+    tokens,
+    webhooks,
+)
 from service.http.auth import Authenticator, Caller
 from service.http.context import LARGEST_BODY, Call, Parts, Request, request_by_name, request_of
 from service.http.problems import ApiProblem, problem_of, problem_response, problems_middleware
@@ -26,6 +38,7 @@ Operation: TypeAlias = Callable[[Call], Awaitable[web.Response | EventStream]]
 
 _MODULES: tuple[ModuleType, ...] = (
     connectors,
+    contacts,
     stories,
     attempts,
     tokens,

@@ -58,8 +58,8 @@ class Parts:
     """The settings that a support bundle tells."""
     fault_of: FaultOf
     feed: Feed
-    webhook_hosts: Mapping[str, str] = field(default_factory=dict)
-    """The host of each endpoint of webhooks."""
+    endpoint_hosts: Mapping[str, str] = field(default_factory=dict)
+    """The host of each endpoint that couriers bring to."""
 
 
 @dataclass(frozen=True, slots=True)

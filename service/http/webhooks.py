@@ -10,17 +10,17 @@ from schemas.problems import ProblemCode
 from schemas.webhooks import WebhookStatus
 from service.http.context import Call
 from service.http.problems import ApiProblem
+from service.store import couriers as store
 from service.store import given_up as given_up_store
-from service.store import webhooks as store
+from service.store.couriers import Standing
 from service.store.given_up import GivenUp
-from service.store.webhooks import Standing
 
 _ID = re.compile(r"([0-9]{1,18})-([A-Za-z0-9._~-]{1,128})", re.ASCII)
 GIVEN_UP_SHOWN = 50
 
 
 async def list_webhooks(call: Call) -> web.Response:
-    hosts = call.parts.webhook_hosts
+    hosts = call.parts.endpoint_hosts
     async with call.parts.pool.acquire() as connection:
         standings = await store.standings(connection, hosts)
         given_up = [
@@ -35,7 +35,7 @@ async def list_webhooks(call: Call) -> web.Response:
 async def send_given_up(call: Call) -> web.Response:
     """Has a courier send it once more; a repeat of the wish changes nothing."""
     name, match = call.request.match_info["endpoint"], _ID.fullmatch(call.request.match_info["given_up_id"])
-    if match is None or name not in call.parts.webhook_hosts:
+    if match is None or name not in call.parts.endpoint_hosts:
         raise ApiProblem(ProblemCode.UNKNOWN_GIVEN_UP)
     async with call.parts.pool.acquire() as connection:
         who = call.caller.subject or "operator"

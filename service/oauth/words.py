@@ -20,17 +20,22 @@ def provider_words(description: Description) -> ProviderWords:
 
 def words_of(providers: Providers, connector: Connector, reason: Reason, language: Language = ENGLISH) -> ReasonWords:
     """The words for a reason of this connector. Names from outside are cut."""
+    return texts(language).reason(reason, **names_of(providers, connector, language))
+
+
+def names_of(providers: Providers, connector: Connector, language: Language) -> dict[str, str]:
+    """What stands in the braces of a reason's words, for this connector; and `company`, what its account is called."""
     said, config = texts(language), providers.get(connector.provider)
     if config is not None:
         words = provider_words(config.description).spoken(language)
     else:
         words = ProviderWords(connector.provider, said.say("unknown.company"), said.say("general.admin"), ())
     own = connector.account.name if connector.account else said.say("unknown.account", company=words.account)
-    return said.reason(
-        reason,
-        provider=words.name,
-        admin=words.admin,
-        account=own,
-        expected=own,
-        seen=said.say("unknown.seen", company=words.account),
-    )
+    return {
+        "provider": words.name,
+        "admin": words.admin,
+        "company": words.account,
+        "account": own,
+        "expected": own,
+        "seen": said.say("unknown.seen", company=words.account),
+    }

@@ -30,8 +30,10 @@ from service.settings.values import (
     collector_url,
     duration,
     durations,
+    is_loopback,
     items,
     json_object,
+    mail_address,
     network,
     origin,
     secret,
@@ -42,6 +44,7 @@ from statemachine.connector import Rules
 SecretText = Annotated[Secret, BeforeValidator(secret)]
 Origin = Annotated[str, BeforeValidator(origin)]
 Url = Annotated[str, BeforeValidator(absolute_url)]
+Address = Annotated[str, BeforeValidator(mail_address)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 
 
@@ -266,6 +269,39 @@ class Webhook(Section):
     """Whether its host may resolve to an address that isn't public: one of your own network."""
 
 
+class Mail(Section):
+    host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._:-]{1,253}$", examples=["smtp.example.com"])
+    """The server that takes e-mail for connectors' contacts (RFC 6409). Without it, none is sent."""
+    port: int = Field(default=587, ge=1, le=65535)
+    """Its port."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """How it is spoken to; its certificate is always checked. `tls` (from the first byte) is mostly on port 465. `none`
+    is for a relay on this machine, such as a sidecar, without a password."""
+    ca_file: FilePath | None = Field(default=None, examples=["/etc/regrant/mail/ca.crt"])
+    """The authority that signed its certificate, as PEM; without it the system's authorities count."""
+    username: str | None = Field(default=None, min_length=1, examples=["regrant"])
+    """The user to sign in as; without it nobody signs in."""
+    password: SecretText | None = Field(default=None, examples=["…"])
+    """The user's password."""
+    sender: Address | None = Field(default=None, examples=["connections@example.com"])
+    """The address that e-mail comes from; the name beside it is `REGRANT_WEB__HOST_NAME`."""
+    reply_to: Address | None = Field(default=None, examples=["support@example.com"])
+    """Where answers go, if not to the sender."""
+    tenants: Annotated[tuple[str, ...], BeforeValidator(items)] = Field(default=(), examples=["acme,umbrella"])
+    """Whose connectors' contacts are written to, separated by commas; without it everybody's."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.host is not None and self.sender is None:
+            raise wrong("a host needs it", "sender")
+        if (self.username is None) != (self.password is None):
+            missing = "username" if self.username is None else "password"
+            raise wrong("username and password belong together", missing)
+        if self.security == "none" and self.password is not None:
+            raise wrong("a password isn't sent in the clear: starttls or tls", "security")
+        return self
+
+
 class Adapter(Section):
     kind: Literal["airbyte", "fivetran", "nango"] | None = Field(None, examples=["fivetran"])
     """Whose webhooks come in here; or mapping_file."""
@@ -371,6 +407,7 @@ class Settings(BaseSettings):
     )
     """Folders with descriptions of further providers, separated by commas."""
     webhooks: Annotated[dict[Name, Webhook], BeforeValidator(by_name)] = Field(default_factory=dict)
+    mail: Mail = Field(default_factory=Mail)
     adapters: Annotated[dict[Name, Adapter], BeforeValidator(by_name)] = Field(default_factory=dict)
     rules: Annotated[Rules, BeforeValidator(_parsed_rules)] = Field(default_factory=Rules)
     limits: Limits = Field(default_factory=Limits)
@@ -391,7 +428,7 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _plain_http_is_for_development(self) -> Self:
+    def _what_is_plain_is_for_development(self) -> Self:
         if self.development:
             return self
         for path, url in self._urls():
@@ -400,6 +437,10 @@ class Settings(BaseSettings):
         for name, provider in self.providers.items():
             if provider.allow_loopback_http:
                 raise wrong("needs REGRANT_DEVELOPMENT=true", "providers", name, "allow_loopback_http")
+        if self.mail.security == "none" and self.mail.host is not None and not is_loopback(self.mail.host):
+            raise wrong(
+                "none is for this machine alone; elsewhere it needs REGRANT_DEVELOPMENT=true", "mail", "security"
+            )
         return self
 
     def _urls(self) -> Iterator[tuple[tuple[str, ...], str]]:

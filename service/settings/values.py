@@ -9,6 +9,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from schemas.contacts import ADDRESS, LONGEST_ADDRESS
 from schemas.secret import Secret
 
 _SECONDS = re.compile(r"\d+(\.\d+)?")
@@ -84,6 +85,14 @@ def network(given: object) -> str:
         return str(ipaddress.ip_network(str(given)))
     except ValueError:
         raise wrong("isn't a network like 10.0.0.0/8") from None
+
+
+def mail_address(given: object) -> str:
+    """An e-mail address alone, without a name."""
+    text = str(given)
+    if len(text) > LONGEST_ADDRESS or not ADDRESS.fullmatch(text):
+        raise wrong("isn't an e-mail address like connections@example.com")
+    return text
 
 
 def origin(given: object) -> str:

@@ -201,6 +201,10 @@ where k.connector = $1 and k.status = 'current' and a.attempt_id = k.attempt_id 
 """
 
 RETIRE_DATA_KEY = "update data_key set retired = true where connector = $1 and not retired"
+# Disconnected ones may come back; a deleted one leaves nobody's address behind.
+FORGET_CONTACTS = """
+delete from connector_contact k using connector c where k.connector = $1 and c.id = $1 and c.state = 'deleted'
+"""
 WANT_SHRED = "insert into job (kind, connector, run_at) values ('shred', $1, $2)"
 
 # The job's result counts while its lease holds. A job that is wanted again gave its lease back in this transaction.
@@ -253,6 +257,7 @@ async def carry_out(connection: Connection, consequences: Sequence[Consequence],
             case ShredWanted() as w:
                 await connection.execute(RETIRE_CURRENT, pks[w.connector], w.at)
                 await connection.execute(RETIRE_DATA_KEY, pks[w.connector])
+                await connection.execute(FORGET_CONTACTS, pks[w.connector])
                 await connection.execute(WANT_SHRED, pks[w.connector], w.at)
             case JobSettled() as j:
                 await connection.execute(SETTLE_JOB, j.job, j.token)

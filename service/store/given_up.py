@@ -11,8 +11,8 @@ import asyncpg
 import orjson
 
 from schemas.ids import ConnectorId, Shard, TenantId
+from service.store.couriers import LOG_ROW, LogRow, log_row
 from service.store.pool import Connection
-from service.store.webhooks import LOG_ROW, LogRow, log_row
 
 _VIEW = """
 select c.connector_id, c.tenant_id, g.version, g.at, g.since, g.tries, g.failure, g.asked_at

@@ -146,12 +146,18 @@ CONSUMER_RESTARTS = counter(
 PUBLISHED = counter("published_total", "Entries of the log that this process published.")
 RELAY_RESTARTS = counter("relay_restarts_total", "Relays that began anew.", {"why": ("broker", "database", "fenced")})
 
-# Webhooks.
+# Webhooks and e-mail.
 
 WEBHOOKS = counter(
     "webhooks_total",
     "Events that were sent to an endpoint, or given up.",
     {"endpoint": _ENDPOINT, "outcome": "accepted, refused or given_up"},
+)
+MAILS = counter(
+    "mails_total",
+    "Messages to connectors' contacts: taken by the server; refused for good for their address; to be tried again; not"
+    " sent, since nobody needed to be asked any more. And notices that no try brought to all their contacts.",
+    {"outcome": ("sent", "refused", "delayed", "dropped", "given_up")},
 )
 ADAPTER_WEBHOOKS = counter(
     "adapter_webhooks_total",

@@ -1,4 +1,4 @@
 """Webhooks: the log, told to hosts that consume no Kafka, by signed requests, in order per connector.
 
-This room owns where each endpoint stands and how it is tried again. It only reads the log; no input comes from here.
+This room owns what a request holds, how it is signed and where it may go. Couriers bring them.
 """

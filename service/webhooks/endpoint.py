@@ -6,20 +6,24 @@ Nothing of what it answers is kept but its status: its body may hold anything.
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import aiohttp
 import structlog
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from schemas.ids import ConnectorId
+from service.couriers.endpoint import Done, Refusal
 from service.oauth.addresses import Forbidden, is_public, session_to
+from service.store.couriers import LogRow
+from service.telemetry import metrics
 from service.webhooks.events import Event, Wanted
 from service.webhooks.signing import BadSecret, headers_of, secret_of
 
@@ -31,30 +35,6 @@ ANSWER_CAP = 4096
 """Bytes of an answer that are read, so that its connection can be used again; a longer one loses it."""
 
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An event wasn't accepted."""
-
-    what: str
-    """In a few words of ours."""
-    again_after: timedelta | None = None
-    """The pause that the endpoint asks for."""
-
-
-class Endpoint(Protocol):
-    """Where events are told."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def wanted(self) -> Wanted: ...
-
-    async def send(self, event: Event) -> Refusal | None:
-        """Tells an event; `None` when it was accepted. Whatever goes wrong on the way is a refusal, too."""
-        ...
 
 
 class Poster:
@@ -144,7 +124,22 @@ class SignedEndpoint:
     private: bool
     poster: Poster
 
-    async def send(self, event: Event) -> Refusal | None:
+    def events_of(self, row: LogRow) -> Iterator[Event]:
+        return self.wanted.events_of(row)
+
+    async def send(self, event: Event) -> Done | Refusal:
+        refusal = await self._send(event)
+        metrics.WEBHOOKS.labels(self.name, "accepted" if refusal is None else "refused").inc()
+        if refusal is None:
+            return Done.ACCEPTED
+        log.warning("webhook_not_accepted", endpoint=self.name, webhook=event.id, why=refusal.what)
+        return refusal
+
+    def give_up(self, connector: ConnectorId, version: int) -> None:
+        metrics.WEBHOOKS.labels(self.name, "given_up").inc()
+        log.error("webhook_given_up", endpoint=self.name, connector=connector, version=version)
+
+    async def _send(self, event: Event) -> Refusal | None:
         try:
             # Read for each: a secret that is replaced counts at once, and there are at most three.
             secrets = [secret_of(path) for path in self.secret_files]

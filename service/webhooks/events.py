@@ -11,7 +11,7 @@ import orjson
 from schemas import channels
 from schemas.channels import Message
 from schemas.ids import TenantId
-from service.store.webhooks import LogRow
+from service.store.couriers import LogRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,9 @@ def test_every_pod_starts_with_settings_that_hold(file: Path, tmp_path: Path) ->
         assert [path.name for path in settings.webhooks["host"].secret_files] == ["current", "next"]
         former = settings.adapters["fivetran"].former_secret
         assert former and former.reveal() == "what adapters/fivetran/former holds"
+    if file.stem == "mail-values":
+        assert settings.mail.password and settings.mail.password.reveal() == "what mail/password holds"
+        assert settings.mail.ca_file and settings.mail.ca_file.read_text() == "what mail/ca.crt holds"
     if file.stem == "full-values":
         assert settings.kafka.password and settings.kafka.password.reveal() == "what kafka/password holds"
         provider = settings.providers["quickbooks-online"]
@@ -116,6 +119,7 @@ def test_migrations_can_be_left_to_somebody_else() -> None:
     [
         {"config": {"database": {"dsn": "postgresql://u:p@db/x"}}},
         {"config": {"kafka": {"password": "hunter2"}}},
+        {"config": {"mail": {"password": "hunter2"}}},
         {"config": {"providers": {"xero": {"client_secret": "s"}}}},
         {"config": {"kafka": {"bootstrp": []}}},
         {"secrets": {"database": {"dsn": "postgresql://u:p@db/x"}}},
@@ -293,6 +297,12 @@ def test_the_kafka_ports_that_are_let_out_are_the_brokers() -> None:
     documents = rendered({"config": {"kafka": kafka}, "networkPolicy": {"enabled": True}})
     ports = [rule["ports"] for rule in of_kind(documents, "NetworkPolicy")[0]["spec"]["egress"]]
     assert [{"protocol": "TCP", "port": 9093}, {"protocol": "TCP", "port": 9094}] in ports
+
+
+def test_the_mail_server_is_let_out_to_once_one_is_named() -> None:
+    everything, *_ = of_kind(example("mail"), "NetworkPolicy")
+    out = {rule["ports"][0]["port"]: rule.get("to") for rule in everything["spec"]["egress"]}
+    assert out[587] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mail"}}}]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("ingress", "Ingress"), ("gateway-api", "HTTPRoute")])

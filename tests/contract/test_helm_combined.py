@@ -110,10 +110,12 @@ AXES: pairs.Axes = {
             "config": {
                 "webhooks": {"my-host": {"url": "https://a.example/w"}},
                 "adapters": {"airbyte": {"kind": "airbyte"}},
+                "mail": {"host": "smtp.example", "username": "regrant", "sender": "us@example.com"},
             },
             "secrets": {
                 "webhooks": {"my-host": {"existingSecret": "host", "keys": ["v1", "v2"]}},
                 "adapters": {"airbyte": {"existingSecret": "airbyte"}},
+                "mail": {"existingSecret": "mail"},
             },
         },
     },

@@ -105,6 +105,28 @@ async def test_the_history_tells_what_happened_newest_first(host: Host, loop: Lo
     assert [e["version"] for e in entries] == [3, 2, 1]
 
 
+async def test_contacts_are_set_as_a_whole_and_the_audit_says_how_many_and_never_who(host: Host, loop: Loop) -> None:
+    path = f"/v1/connectors/{await host.registered()}/contacts"
+    assert await (await host.call("GET", path)).json() == {"contacts": []}
+    robin, ana = {"address": "robin@example.com"}, {"address": "ana@example.com", "language": "de-AT"}
+    for given in ([robin], [{**ana, "address": "Ana@example.com"}, robin, ana], [ana]):
+        answer = await host.call("PUT", path, {"contacts": given})
+        assert answer.status == 200, await answer.text()
+    assert await (await host.call("GET", path)).json() == {"contacts": [{**ana, "refused_at": None}]}
+    audit = "select actor, detail ->> 'contacts' as contacts from audit where what = 'contacts_set' order by at"
+    told = [tuple(row) for row in await loop.pool.fetch(audit)]
+    assert told == [("backend", "1"), ("backend", "2"), ("backend", "1")]
+    wrong = {"contacts": [robin, {"address": "quentin@example.com\r\nBcc: all@example.com"}]}
+    refused = await problem(await host.call("PUT", path, wrong), ProblemCode.INVALID_REQUEST)
+    assert [one["pointer"] for one in refused["errors"]] == ["/contacts/1/address"]
+    assert "quentin" not in str(refused)
+    await problem(await host.call("PUT", path, {"contacts": [robin] * 6}), ProblemCode.INVALID_REQUEST)
+    assert (await host.call("DELETE", path.removesuffix("/contacts"))).status == 204
+    for method, body in (("GET", None), ("PUT", {"contacts": [robin]})):
+        await problem(await host.call(method, path, body), ProblemCode.UNKNOWN_CONNECTOR)
+    assert await loop.pool.fetchval("select count(*) from connector_contact") == 0
+
+
 async def test_pages_follow_one_another_by_their_links(host: Host, loop: Loop) -> None:
     ids = sorted([await host.registered(f"c{n:03}") for n in range(105)])
     first = await host.call("GET", "/v1/connectors")
@@ -151,6 +173,7 @@ async def test_s38_another_tenants_ids_are_unknown_on_every_route(host: Host, lo
     path = route.path.format(connector_id=id_, attempt_id=attempt)
     bodies = {
         "update_connector": {"name": "x"},
+        "set_contacts": {"contacts": []},
         "open_attempt": {"person": {"id": "u", "name": "U"}},
         "create_handoff": {"id": "u", "name": "U"},
         "import_credential": {"refresh_token": "x"},

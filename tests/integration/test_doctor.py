@@ -20,6 +20,7 @@ from service.doctor import Finding, Verdict, examine, printed
 from service.kafka.topics import ensure_topics
 from service.store.migrate import migrate
 from service.vault.keys import generate_key_file
+from tests.postoffice import PostOffice
 
 SHARDS = 2
 PLANTED = "s3cr3t-M4RK3R-value"
@@ -87,17 +88,26 @@ def closed_port() -> int:
         return port
 
 
+def mail_at(port: int) -> Environ:
+    """Settings of a mail server there."""
+    mail = {"HOST": "127.0.0.1", "PORT": str(port), "SECURITY": "none", "SENDER": "us@example.com"}
+    return {f"REGRANT_MAIL__{name}": value for name, value in mail.items()}
+
+
 async def faults(environ: Environ) -> dict[str, Finding]:
     found = await examine(environ=environ)
     return {finding.part: finding for finding in found if finding.verdict is Verdict.FAULT}
 
 
 async def test_all_is_well_when_every_part_is_there(migrated: Environ) -> None:
-    findings = await examine(environ=migrated)
+    office = PostOffice()
+    async with office.open():
+        findings = await examine(environ={**migrated, **mail_at(office.port)})
     assert [finding for finding in findings if finding.verdict is not Verdict.OK] == []
+    assert office.asked == [], "nobody is written to"
     parts = {finding.part for finding in findings}
     assert parts >= {"python", "settings", "database", "migrations", "shards", "clock", "kafka", "topics", "keys"}
-    assert parts >= {"jwt", "providers", "public url"}
+    assert parts >= {"jwt", "providers", "mail", "public url"}
 
 
 async def test_what_wasn_t_migrated_is_told_with_the_command(environ: Environ) -> None:
@@ -112,10 +122,11 @@ async def test_parts_that_don_t_answer_are_told_without_their_passwords(environ:
     environ["REGRANT_KAFKA__BOOTSTRAP"] = f"127.0.0.1:{port}"
     environ["REGRANT_JWT__JWKS_URL"] = f"http://127.0.0.1:{port}/jwks"
     environ["REGRANT_HTTP__PUBLIC_URL"] = f"http://127.0.0.1:{port}"
-    findings = await examine(environ=environ)
+    findings = await examine(environ=environ | mail_at(port))
     wrong = {finding.part: finding for finding in findings if finding.verdict is not Verdict.OK}
-    assert wrong.keys() == {"database", "kafka", "jwt", "public url"}
+    assert wrong.keys() == {"database", "kafka", "jwt", "mail", "public url"}
     assert wrong["public url"].is_ok, "people may see another network than this machine does"
+    assert wrong["mail"].is_ok, "all else runs without"
     assert all(str(port) in finding.sentence and finding.mend for finding in wrong.values())
     assert PLANTED not in printed(findings) + printed(findings, as_json=True)
 

@@ -17,17 +17,18 @@ from yarl import URL
 from schemas import channels
 from schemas.ids import ConnectorId, Shard
 from schemas.lifecycle import State
+from service.couriers import couriers as module
+from service.couriers.couriers import Couriers
+from service.couriers.endpoint import Refusal
+from service.couriers.schedule import Schedule
 from service.engine.door import Engine
+from service.store import couriers as store
 from service.store import given_up
-from service.store import webhooks as store
+from service.store.couriers import Standing
 from service.store.pool import Pool
-from service.store.webhooks import Standing
-from service.webhooks import couriers as module
 from service.webhooks import endpoint as endpoint_module
-from service.webhooks.couriers import Couriers
-from service.webhooks.endpoint import Poster, Refusal, SignedEndpoint
+from service.webhooks.endpoint import Poster, SignedEndpoint
 from service.webhooks.events import Event, Wanted
-from service.webhooks.schedule import Schedule
 from statemachine.inputs import Delete
 from tests.hostile.server import certificate
 from tests.hostile.test_s28_addresses import Resolver, only
@@ -44,8 +45,8 @@ EVERYTHING = Wanted(frozenset({"transitions", "sync_requests"}))
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is only looked at now and then is looked at often."""
     monkeypatch.setattr(module, "POLL_S", 0.02)
-    monkeypatch.setattr("service.webhooks.courier.AGAIN_EVERY_S", 0.02)
-    monkeypatch.setattr("service.webhooks.courier.RESTART_S", 0.02)
+    monkeypatch.setattr("service.couriers.courier.AGAIN_EVERY_S", 0.02)
+    monkeypatch.setattr("service.couriers.courier.RESTART_S", 0.02)
 
 
 @dataclass

@@ -13,8 +13,8 @@ from schemas.ids import ConnectorId
 from service.engine.submission import Submission
 from service.kafka.shown import Shown
 from service.restore import US, Behind
+from service.store import couriers as store
 from service.store import restored
-from service.store import webhooks as store
 from tests.faults.test_restore_drill import brought_back, dumped
 from tests.integration.test_engine import running
 from tests.integration.test_webhooks import Stage, quick

@@ -9,7 +9,7 @@ import pytest
 
 from schemas import channels
 from schemas.lifecycle import State
-from service.app import assemble, deliver_webhooks
+from service.app import assemble, deliver
 from service.webhooks.signing import BadSecret
 from tests.console import KIM, press, signed_in
 from tests.loop import eventually
@@ -32,7 +32,7 @@ async def service(
     host = {"url": receiver.url, "secret_files": [secret_file], "private": True}
     more = {"webhooks": {"host": host}}
     async with running(database, kafka_bootstrap, topic_prefix, tmp_path, more=more) as service:
-        delivering = asyncio.create_task(deliver_webhooks(service.loop.service))
+        delivering = asyncio.create_task(deliver(service.loop.service))
         await service.loop.take_over()
         try:
             yield service

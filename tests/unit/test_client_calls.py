@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from regrant_client import Problem, Regrant, Signer, Unreachable, Unreadable
+from regrant_client import Problem, Regrant, Signer, Unreachable, Unreadable, bodies
 from regrant_client.bodies import AccessToken, CompleteAttempt, ConsoleLink, Handoff, ImportCredential
 from regrant_client.refusals import NoCredential, TooManyRequests, VersionMismatch
 from regrant_client.words import Reason, State
@@ -150,6 +150,17 @@ async def test_the_version_that_was_seen_goes_along() -> None:
             await regrant.update_connector("c-1", name="Books", if_version=connector.version)
     assert seen[1].headers["If-Match"] == f'"{connector.version}"'
     assert "Idempotency-Key" not in seen[1].headers
+
+
+async def test_contacts_are_set_and_no_repr_shows_an_address() -> None:
+    handler, seen = script(lambda: good("Contacts"), lambda: good("Contacts"))
+    async with regrant_that(handler) as regrant:
+        given = [bodies.NewContact(address="robin@example.com", language="de")]
+        set_ = await regrant.set_contacts("c-1", given)
+        assert await regrant.get_contacts("c-1") == set_
+    assert [request.method for request in seen] == ["PUT", "GET"]
+    assert set_[0].address == "robin@example.com"
+    assert "robin" not in repr((given, set_))
 
 
 async def test_pages_are_read_one_after_the_other() -> None:

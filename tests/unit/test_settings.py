@@ -1,5 +1,6 @@
 """Settings: where they come from, and the one line that says what is wrong."""
 
+import re
 import stat
 from collections.abc import Callable
 from datetime import timedelta
@@ -266,6 +267,47 @@ def test_plain_http_is_for_this_machine_and_for_development(complete: Environ) -
     ):
         with pytest.raises(SettingsError):
             load({**complete, **simulator, "REGRANT_DEVELOPMENT": "true", **changes})
+
+
+MAIL = {
+    "REGRANT_MAIL__HOST": "smtp.example.com",
+    "REGRANT_MAIL__SENDER": "connections@example.com",
+    "REGRANT_MAIL__USERNAME": "regrant",
+    "REGRANT_MAIL__PASSWORD": PLANTED,
+}
+
+
+def test_e_mail_is_off_until_a_server_is_named(complete: Environ) -> None:
+    assert load(complete).mail.host is None
+    mail = load({**complete, **MAIL}).mail
+    assert (mail.port, mail.security, mail.password and mail.password.reveal()) == (587, "starttls", PLANTED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SENDER": ""}, "REGRANT_MAIL__SENDER is wrong"),
+        ({"SENDER": "Drivewell <us@example.com>"}, "REGRANT_MAIL__SENDER is wrong: isn't an e-mail address"),
+        ({"REPLY_TO": "us@example.com\r\nBcc: all@example.com"}, "REGRANT_MAIL__REPLY_TO is wrong"),
+        ({"USERNAME": ""}, "REGRANT_MAIL__USERNAME is wrong"),
+        ({"SECURITY": "none"}, "a password isn't sent in the clear"),
+        ({"SECURITY": "none", "PASSWORD": "", "USERNAME": ""}, "none is for this machine alone"),
+        ({"HOST": "smtp://example.com"}, "REGRANT_MAIL__HOST is wrong"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, dict) else "",
+)
+def test_mail_settings_that_would_leak_or_go_nowhere_are_no_start(
+    complete: Environ, changes: Environ, says: str
+) -> None:
+    given = {**MAIL, **{f"REGRANT_MAIL__{name}": value for name, value in changes.items()}}
+    with pytest.raises(SettingsError, match=re.escape(says)) as told:
+        load({**complete, **{name: value for name, value in given.items() if value}})
+    assert PLANTED not in str(told.value)
+
+
+def test_a_relay_on_this_machine_needs_no_encryption(complete: Environ) -> None:
+    given = {"REGRANT_MAIL__HOST": "127.0.0.1", "REGRANT_MAIL__SENDER": "us@example.com"}
+    assert load({**complete, **given, "REGRANT_MAIL__SECURITY": "none"}).mail.security == "none"
 
 
 def test_what_is_printed_holds_every_setting_and_no_secret(complete: Environ) -> None:

@@ -12,7 +12,7 @@ from service.texts.catalogue import GENERAL, Texts, texts
 from service.texts.language import ENGLISH, FILES, LANGUAGES, Language, chosen, preferred
 
 OTHERS = [language for language in LANGUAGES if language != ENGLISH]
-ALIKE = {"name", "direction", "full_stop", "at_provider", "start.company"}
+ALIKE = {"name", "direction", "full_stop", "at_provider", "start.company", "mail.line"}
 """What may be the same as in English, or is a language's own."""
 
 every_language = pytest.mark.parametrize("language", LANGUAGES)

@@ -11,13 +11,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from schemas import channels
 from schemas.ids import ConnectorId, TenantId
 from schemas.secret import Secret
+from service.couriers.health import DOWN_AFTER, Health
+from service.couriers.schedule import PAUSES, Schedule
 from service.settings.model import Webhook as WebhookSettings
-from service.store.webhooks import LogRow
+from service.store.couriers import LogRow
 from service.webhooks.configured import configured_endpoints
 from service.webhooks.endpoint import Poster
 from service.webhooks.events import Wanted
-from service.webhooks.health import DOWN_AFTER, Health
-from service.webhooks.schedule import PAUSES, Schedule
 from service.webhooks.signing import BadSecret, headers_of, secret_of
 from tests.metrics import here, labelled
 from tests.receiver import new_secret

@@ -83,6 +83,17 @@ volumes:
               - {key: {{ . }}, path: webhooks/{{ $id }}/{{ . }}}
               {{- end }}
         {{- end }}
+        {{- with .mail }}
+        {{- if .existingSecret }}
+        - secret:
+            name: {{ .existingSecret }}
+            items:
+              - {key: {{ .key }}, path: mail/password}
+              {{- with .ca }}
+              - {key: {{ . }}, path: mail/ca.crt}
+              {{- end }}
+        {{- end }}
+        {{- end }}
         {{- range $id, $adapter := .adapters }}
         - secret:
             name: {{ $adapter.existingSecret }}
@@ -156,6 +167,14 @@ env:
   {{- end }}
   - name: REGRANT_WEBHOOKS__{{ $id | upper | replace "-" "_" }}__SECRET_FILES
     value: {{ join "," $files | quote }}
+  {{- end }}
+  {{- with .mail }}
+  {{- if .existingSecret }}
+  - {name: REGRANT_MAIL__PASSWORD_FILE, value: /etc/regrant/secrets/mail/password}
+  {{- if .ca }}
+  - {name: REGRANT_MAIL__CA_FILE, value: /etc/regrant/secrets/mail/ca.crt}
+  {{- end }}
+  {{- end }}
   {{- end }}
   {{- range $id, $adapter := .adapters }}
   - name: REGRANT_ADAPTERS__{{ $id | upper | replace "-" "_" }}__SECRET_FILE

@@ -339,6 +339,23 @@ class ConsoleLink(Received):
     expires_at: AwareDatetime
 
 
+class Contact(Received):
+    """Somebody whom e-mail asks."""
+
+    address: str = Field(repr=False)
+    language: str
+    refused_at: AwareDatetime | None
+    """When a mail server last said for good that it takes nothing for this address. It is tried again with the
+    next notice.
+    """
+
+
+class Contacts(Received):
+    """A connector's contacts, by address."""
+
+    contacts: list[Contact]
+
+
 class Drop(Received):
     """Attempts that stopped after a step."""
 
@@ -593,6 +610,15 @@ class LogRecord(Received):
     trace: dict[str, Any] | None
 
 
+class NewContact(Sent):
+    """Somebody whom e-mail should ask."""
+
+    address: str = Field(repr=False)
+    """Such as robin@example.com: an address alone, without a name."""
+    language: str = "en"
+    """The tag of a language, such as `de` or `pt-BR`; where there are no texts in it, English."""
+
+
 class Person(Sent):
     """The host's signed-in user who asks."""
 
@@ -711,6 +737,14 @@ class RequestId(Received):
     code: str | None
 
 
+class SetContacts(Sent):
+    """All contacts of a connector. An address that stands twice, in upper or lower case, counts once: the last
+    one.
+    """
+
+    contacts: list[NewContact]
+
+
 class Why(Received):
     """Why a connector is in its state: one paragraph, and the transitions that prove it."""
 
@@ -795,6 +829,7 @@ class WebhookEndpoint(Received):
     """An endpoint of the settings."""
 
     name: str
+    """Its name in the settings; `@mail` is the server that takes e-mail."""
     host: str
     """The host of its address."""
     status: WebhookStatus

@@ -1,6 +1,6 @@
 """Connectors: register, see, rename, take off; their history, and why each is in its state."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 from regrant_client import bodies
@@ -67,6 +67,17 @@ class Connectors(Calls):
         """Takes it off and shreds its credential."""
         request = self._request("disconnect_connector", {"connector_id": connector_id}, if_version=if_version)
         return await self._call(bodies.Connector, request, idempotency_key)
+
+    async def get_contacts(self, connector_id: str) -> list[bodies.Contact]:
+        """Whom e-mail asks when it needs its owner."""
+        request = self._request("get_contacts", {"connector_id": connector_id})
+        return (await self._call(bodies.Contacts, request)).contacts
+
+    async def set_contacts(self, connector_id: str, contacts: Sequence[bodies.NewContact]) -> list[bodies.Contact]:
+        """Makes these, five at most, the ones whom e-mail asks, and nobody else."""
+        body = bodies.SetContacts(contacts=list(contacts))
+        request = self._request("set_contacts", {"connector_id": connector_id}, body=body)
+        return (await self._call(bodies.Contacts, request)).contacts
 
     async def verify_connector(self, connector_id: str, *, idempotency_key: str | None = None) -> bodies.Connector:
         """Asks the provider once more about the saved credential; where it is right, a sync is asked for."""

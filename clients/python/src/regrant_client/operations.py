@@ -19,6 +19,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "update_connector": Operation("PATCH", "/v1/connectors/{connector_id}", "connectors:write"),
     "delete_connector": Operation("DELETE", "/v1/connectors/{connector_id}", "connectors:write"),
     "disconnect_connector": Operation("POST", "/v1/connectors/{connector_id}/disconnect", "connectors:write"),
+    "get_contacts": Operation("GET", "/v1/connectors/{connector_id}/contacts", "connectors:read"),
+    "set_contacts": Operation("PUT", "/v1/connectors/{connector_id}/contacts", "connectors:write"),
     "verify_connector": Operation("POST", "/v1/connectors/{connector_id}/verify", "connectors:write"),
     "get_history": Operation("GET", "/v1/connectors/{connector_id}/history", "connectors:read"),
     "get_why": Operation("GET", "/v1/connectors/{connector_id}/why", "connectors:read"),

@@ -6,18 +6,22 @@ each cursor has a fence of its own.
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
 from schemas.ids import Shard
+from service.couriers.courier import Courier
+from service.couriers.endpoint import Endpoint
+from service.couriers.schedule import Schedule
 from service.engine.door import Engine
 from service.store import feed
 from service.store.pool import TRANSIENT, Pool
-from service.webhooks.courier import Courier
-from service.webhooks.endpoint import Endpoint
-from service.webhooks.schedule import Schedule
 
 log = structlog.get_logger()
+
+AnyEndpoint = Endpoint[Any]
+"""Any: what is told of a row is the endpoint's own business."""
 
 POLL_S = 0.5
 """How soon an event is seen here."""
@@ -27,11 +31,11 @@ class Couriers:
     """Delivers until cancelled. A fault in here never ends the process: nothing else waits for it."""
 
     def __init__(
-        self, engine: Engine, pool: Pool, endpoints: Sequence[Endpoint], schedule: Schedule | None = None
+        self, engine: Engine, pool: Pool, endpoints: Sequence[AnyEndpoint], schedule: Schedule | None = None
     ) -> None:
         self._engine, self._pool, self._endpoints = engine, pool, endpoints
         self._schedule = schedule or Schedule()
-        self._running: dict[Shard, list[tuple[Courier, asyncio.Task[None]]]] = {}
+        self._running: dict[Shard, list[tuple[Courier[Any], asyncio.Task[None]]]] = {}
 
     async def run(self) -> None:
         if not self._endpoints:
@@ -61,7 +65,7 @@ class Couriers:
                     courier.logged = logged[shard]
                     courier.grew.set()
 
-    def _start(self, endpoint: Endpoint, shard: Shard) -> tuple[Courier, "asyncio.Task[None]"]:
+    def _start(self, endpoint: AnyEndpoint, shard: Shard) -> tuple[Courier[Any], "asyncio.Task[None]"]:
         courier = Courier(endpoint, shard, self._pool, self._schedule)
         return courier, asyncio.create_task(courier.run(), name=f"courier-{endpoint.name}-{shard}")
 

@@ -17,27 +17,26 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Generic
 
 import structlog
 
 from schemas.ids import Shard
+from service.couriers.endpoint import Done, E, Endpoint, Refusal
+from service.couriers.health import Health
+from service.couriers.schedule import Schedule
 from service.engine.signals import Signal
+from service.store import couriers as store
 from service.store import given_up
-from service.store import webhooks as store
+from service.store.couriers import Due, LogRow, Parking, Replaced, Seen
 from service.store.pool import TRANSIENT, Connection, Pool
-from service.store.webhooks import Due, LogRow, Parking, Replaced, Seen
-from service.telemetry import metrics
-from service.webhooks.endpoint import Endpoint, Refusal
-from service.webhooks.events import Event
-from service.webhooks.health import Health
-from service.webhooks.schedule import Schedule
 
 log = structlog.get_logger()
 
 PAGE = 100
 """Transitions of a read: what comes again at most after a kill."""
 AT_ONCE = 8
-"""Requests that are under way at a time, from each part."""
+"""Connectors that are told of at a time, by each part."""
 OF_A_CONNECTOR = 50
 """Transitions of one parked connector at a time."""
 AGAIN_EVERY_S = 1.0
@@ -56,10 +55,10 @@ class Stopped:
 
 
 @dataclass(slots=True)
-class Courier:
+class Courier(Generic[E]):
     """One endpoint's, for one shard, while this process owns the shard."""
 
-    endpoint: Endpoint
+    endpoint: Endpoint[E]
     shard: Shard
     pool: Pool
     schedule: Schedule
@@ -117,7 +116,7 @@ class Courier:
         """Sends a page's events; returns who is behind after it."""
         by_connector: dict[int, list[LogRow]] = defaultdict(list)
         for row in page:
-            if any(True for _ in self.endpoint.wanted.events_of(row)):
+            if any(True for _ in self.endpoint.events_of(row)):
                 by_connector[row.pk].append(row)
         behind = [Parking(pk, by_connector[pk][0].version, 0, _NO_PAUSE, None) for pk in parked & by_connector.keys()]
         sent = {pk: rows for pk, rows in by_connector.items() if pk not in parked}
@@ -161,8 +160,7 @@ class Courier:
             elif await store.accepted_since(connection, name, due.since):
                 await store.give_up(connection, name, due.pk, parking.failure)
                 await store.go_on(connection, name, due.pk, stopped.version, cursor)
-                metrics.WEBHOOKS.labels(name, "given_up").inc()
-                log.error("webhook_given_up", endpoint=name, connector=rows[0].connector, version=stopped.version)
+                self.endpoint.give_up(rows[0].connector, stopped.version)
             else:
                 await store.wait(connection, name, parking)  # it takes nobody's: then it isn't the event
 
@@ -185,25 +183,24 @@ class Courier:
         """Sends a connector's events one after another; returns where that stopped, or `None`."""
         async with self._slots:
             for row in rows:
-                for event in self.endpoint.wanted.events_of(row):
+                for event in self.endpoint.events_of(row):
                     if self._health.is_down and not probing:
                         return Stopped(row.version, None)
                     if (refusal := await self._send(row.pk, event)) is not None:
                         return Stopped(row.version, refusal)
         return None
 
-    async def _send(self, pk: int, event: Event) -> Refusal | None:
+    async def _send(self, pk: int, event: E) -> Refusal | None:
         async with self._health.turn():
-            refusal = await self.endpoint.send(event)
-            metrics.WEBHOOKS.labels(self.endpoint.name, "accepted" if refusal is None else "refused").inc()
-            if refusal is None:
+            outcome = await self.endpoint.send(event)
+            if isinstance(outcome, Refusal):
+                self._failure = outcome.what
+                self._health.failed(pk)
+                return outcome
+            if outcome is Done.ACCEPTED:
                 self._accepted = True
                 self._recovered |= self._health.accepted()
-            else:
-                self._failure = refusal.what
-                self._health.failed(pk)
-                log.warning("webhook_not_accepted", endpoint=self.endpoint.name, webhook=event.id, why=refusal.what)
-            return refusal
+            return None
 
     def _parking(self, pk: int, stopped: Stopped, tries: int) -> Parking:
         if stopped.refusal is None:

@@ -1,4 +1,6 @@
-"""Where webhooks stand: a cursor over the log per endpoint and shard, and the connectors that are behind it.
+"""Where couriers stand: a cursor over the log per endpoint and shard, and the connectors that are behind it.
+
+The tables are named after webhooks, which were the first to be brought.
 
 What a courier writes, it writes under its cursor's row, which it locks first: so only the newest owner writes, and the
 part that follows the log and the part that tries again see each other's work.
@@ -111,7 +113,7 @@ class Replaced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """A transition, as far as webhooks tell of it."""
+    """A transition, as far as endpoints are told of it."""
 
     seq: int
     pk: int

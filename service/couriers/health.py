@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from service.webhooks.schedule import Schedule
+from service.couriers.schedule import Schedule
 
 DOWN_AFTER = 5
 """So many different connectors failed, and none was accepted in between."""
