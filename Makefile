@@ -52,6 +52,7 @@ lint: $(VENV)/test.stamp ## Check style, types, layers, and that nothing that is
 	$(BIN)/mypy
 	$(BIN)/mypy clients/python/from_documents.py clients/python/examples/*.py
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m schemas.documents --check
 	$(BIN)/python clients/python/from_documents.py --check
 	$(BIN)/python -m statemachine.diagram --check
