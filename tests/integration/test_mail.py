@@ -29,6 +29,7 @@ from statemachine.inputs import Delete, Disconnect, Input, ReminderDue
 from tests.hostile.server import certificate
 from tests.integration.test_engine import SHARDS, by_host, failed, pool_of, register, running, succeeded
 from tests.loop import eventually
+from tests.metrics import grown, here, labelled
 from tests.planted.marking import MARKER
 from tests.postoffice import PostOffice, refusing
 from tests.unit.test_mail import PROVIDERS
@@ -169,6 +170,20 @@ async def test_who_has_no_contacts_is_no_message_and_nobody_elses_is_held_up(ope
     assert open_.office.told() == {ROBIN: 1}
 
 
+async def test_who_has_no_contacts_is_no_sign_that_the_server_is_up(stage: Stage) -> None:
+    async with stage.office.open():
+        pass
+    async with stage.delivering():
+        await stage.connected(ROBIN)
+        await stage.does(failed())
+        await stage.nobody_there()
+        for name in ("c2", "c3"):  # of both shards
+            await stage.connected(connector=name)
+            await stage.does(failed(name))
+        stands = await stage.stands(lambda s: (s.behind, s.parked) == (0, 1), "the others were passed")
+        assert stands.accepted_at is None and stands.failing_since is not None
+
+
 async def test_p28_what_couldnt_be_handed_over_is_once_the_server_is_back(stage: Stage) -> None:
     async with stage.office.open():
         pass  # so that it has its port
@@ -187,6 +202,7 @@ async def test_p28_what_couldnt_be_handed_over_is_once_the_server_is_back(stage:
 async def test_p28_nobody_is_written_to_after_a_recovery_a_disconnect_or_a_deletion(stage: Stage, ending: str) -> None:
     async with stage.office.open():
         pass
+    before = here()
     async with stage.delivering():
         await stage.connected(ROBIN)
         await stage.does(failed())
@@ -201,6 +217,8 @@ async def test_p28_nobody_is_written_to_after_a_recovery_a_disconnect_or_a_delet
         async with stage.office.open():
             await stage.all_told()
     assert stage.office.letters == []
+    dropped = grown(before, here(), "regrant_mails_total").get(labelled(outcome="dropped"), 0)
+    assert dropped == (0 if ending == "deleted" else 1), "of a deleted connector nobody is known any more"
 
 
 async def test_p28_of_notices_that_waited_only_the_newest_is_sent(stage: Stage) -> None:
@@ -220,7 +238,7 @@ async def test_p28_of_notices_that_waited_only_the_newest_is_sent(stage: Stage) 
 
 
 async def test_an_address_that_is_refused_for_good_costs_nobody_elses_message(open_: Stage) -> None:
-    open_.office.answering = refusing(ANA, "550 5.1.1 no such mailbox")
+    open_.office.answering, before = refusing(ANA, "550 5.1.1 no such mailbox"), here()
     await open_.connected(ANA, ROBIN)
     await open_.does(failed())
     await open_.all_told()
@@ -232,6 +250,7 @@ async def test_an_address_that_is_refused_for_good_costs_nobody_elses_message(op
     await open_.reminded()
     await open_.all_told()
     assert (open_.office.told(), open_.office.asked.count(ANA)) == ({ROBIN: 2}, 2)
+    assert grown(before, here(), "regrant_mails_total") == {labelled(outcome="sent"): 2, labelled(outcome="refused"): 2}
 
 
 async def test_an_address_that_is_put_off_is_tried_again_alone_even_by_another_process(stage: Stage) -> None:

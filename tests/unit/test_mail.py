@@ -21,7 +21,7 @@ from aiosmtplib import (
     SMTPSenderRefused,
     SMTPServerDisconnected,
 )
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from schemas.contacts import LONGEST_ADDRESS, NewContact, SetContacts
 from schemas.contacts import Contact as ShownContact
@@ -30,9 +30,11 @@ from schemas.lifecycle import Notice, State
 from schemas.reasons import Reason, Remedy
 from schemas.secret import Secret
 from service.mail.asking import Asking, askings_of, why_over
+from service.mail.endpoint import MAIL
 from service.mail.message import Sender, message
 from service.mail.server import _not_taken
 from service.oauth.description import ProviderConfig, load_descriptions
+from service.settings.model import Name
 from service.store.contacts import Contact
 from service.store.couriers import LogRow
 from service.texts.catalogue import texts
@@ -332,6 +334,11 @@ def row(notice: str | None = "person_needed", tenant: str = "acme") -> LogRow:
     named = f'"{notice}"' if notice else "null"
     record = f'{{"notice":{named},"link":null,"x":"\\"notice\\":\\"person_needed\\""}}'
     return LogRow(1, 2, FAILED.id, TenantId(tenant), 7, NOW, record, None, None)
+
+
+def test_no_webhook_can_have_the_name_of_mail() -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Name).validate_python(MAIL)
 
 
 @pytest.mark.parametrize("notice", [*Notice, None])
