@@ -174,8 +174,8 @@ PARAMETERS: dict[str, JSON] = {
         "name": "endpoint",
         "in": "path",
         "required": True,
-        "description": "The endpoint's name in the settings.",
-        "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,40}$"},
+        "description": "The endpoint's name, from the list.",
+        "schema": {"type": "string", "pattern": "^(@mail|[a-z0-9-]{1,40})$"},
         "example": "host",
     },
     "given_up_id": {

@@ -313,7 +313,7 @@ def replayer_of(service: Service) -> Replayer:
 
 async def _watch(service: Service, tasks: asyncio.TaskGroup) -> Callable[[], Awaitable[None]]:
     """Opens the port for Prometheus; what is returned closes it, last of all."""
-    http, figures = service.settings.http, Figures(service.pool, tuple(service.settings.webhooks))
+    http, figures = service.settings.http, Figures(service.pool, tuple(endpoint_hosts(service.settings)))
     telling = [
         tasks.create_task(figures.run(), name="figures"),
         tasks.create_task(tell_of_itself(), name="tell-of-itself"),

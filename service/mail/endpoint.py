@@ -50,10 +50,13 @@ class MailEndpoint:
         if not waiting:
             return Done.NEEDLESS
         async with self.server.session() as session:
-            return await self._ask_each(event, waiting, session)
+            outcome = await self._ask_each(event, waiting, session)
+        if outcome is not Done.NEEDLESS:
+            metrics.WEBHOOKS.labels(self.name, "accepted" if outcome is Done.ACCEPTED else "refused").inc()
+        return outcome
 
     def give_up(self, connector: ConnectorId, version: int) -> None:
-        metrics.MAILS.labels("given_up").inc()
+        metrics.WEBHOOKS.labels(self.name, "given_up").inc()
         log.error("mail_given_up", connector=connector, version=version)
 
     async def _ask_each(self, asking: Asking, waiting: list[Contact], session: Session) -> Done | Refusal:

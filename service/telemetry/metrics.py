@@ -11,7 +11,7 @@ from service.telemetry.metric import TO_A_WEEK, counter, gauge, histogram
 _PROVIDER = "a configured provider's id"
 _STATE = "a state of the lifecycle"
 _TOPIC = "an input topic, without its prefix"
-_ENDPOINT = "an endpoint's name in the settings"
+_ENDPOINT = "an endpoint's name in the settings, or @mail"
 
 # Of the fleet.
 
@@ -156,8 +156,8 @@ WEBHOOKS = counter(
 MAILS = counter(
     "mails_total",
     "Messages to connectors' contacts: taken by the server; refused for good for their address; to be tried again; not"
-    " sent, since nobody needed to be asked any more. And notices that no try brought to all their contacts.",
-    {"outcome": ("sent", "refused", "delayed", "dropped", "given_up")},
+    " sent, since nobody needed to be asked any more.",
+    {"outcome": ("sent", "refused", "delayed", "dropped")},
 )
 ADAPTER_WEBHOOKS = counter(
     "adapter_webhooks_total",
