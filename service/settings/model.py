@@ -294,8 +294,9 @@ class Mail(Section):
     def _is_whole(self) -> Self:
         if self.host is not None and self.sender is None:
             raise wrong("a host needs it", "sender")
-        if (self.username is None) != (self.password is None):
-            missing = "username" if self.username is None else "password"
+        given = [name for name in ("username", "password") if getattr(self, name) is not None]
+        if len(given) == 1:
+            missing = "password" if given == ["username"] else "username"
             raise wrong("username and password belong together", missing)
         if self.security == "none" and self.password is not None:
             raise wrong("a password isn't sent in the clear: starttls or tls", "security")

@@ -100,7 +100,8 @@ async def test_s25_a_secret_in_a_table_is_found_as_text_and_as_bytes(database: s
         await connection.execute("insert into t values ('a', $1, null), ('b', null, $2)", MARKER, MARKER.encode())
         hunt = Hunt()
         await look_into_database(hunt, database)
-        assert (hunt.looked["tables"], len(hunt.hits)) == (1, 1)
+        assert hunt.looked["tables"] > 1, "the schema's own are there, too"
+        assert len(hunt.hits) == 1
         await connection.execute("delete from t where name = 'a'")
         await look_into_database(hunt, database)
         assert len(hunt.hits) == 2
