@@ -8,7 +8,14 @@ from service.console.routes import COMMANDS, PAGES
 from tests.console import KIM, link_for, press, proof, signed_in
 from tests.window import Running, host_token
 
-FILLED = {"tenant": "drivewell", "connector": "c1", "provider": "quickbooks-online", "letter": "0-1"}
+FILLED = {
+    "tenant": "drivewell",
+    "connector": "c1",
+    "provider": "quickbooks-online",
+    "letter": "0-1",
+    "endpoint": "backend",
+    "given_up_id": "1-c1",
+}
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 READS = "connectors:read fleet:read console:open"
 
