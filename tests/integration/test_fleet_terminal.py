@@ -127,6 +127,7 @@ async def test_top_prints_an_object_a_look_for_programs(regrant: Command) -> Non
 @pytest.mark.parametrize("way", ["q", "ctrl-c"])
 async def test_top_draws_on_the_other_screen_and_leaves_the_terminal_as_it_was(regrant: Command, way: str) -> None:
     ours, theirs = pty.openpty()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background hands on that it is ignored
     child = regrant("top", stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
     seen = bytearray()

@@ -5,6 +5,7 @@ from typing import Any
 from schemas.lifecycle import State
 from service.app import ATTEMPTS_KEPT
 from service.store.openings import CLEARED_AT_ONCE, clear_attempts
+from tests.loop import eventually
 from tests.window import OWNER, Running, Services
 
 
@@ -134,6 +135,11 @@ async def test_s39_what_ended_long_ago_is_cleared_with_its_links_and_nothing_els
         await service.api("POST", f"/v1/attempts/{recent}/cancel")
         live, _ = await service.opened(id_)
         pool = service.loop.pool
+
+        async def nothing_is_left_to_do() -> bool:
+            return await pool.fetchval("select count(*) from job where attempt_id is not null") == 0
+
+        await eventually(nothing_is_left_to_do, "no job of theirs is left: else they are kept")
         await pool.execute(
             "update attempt set ended_at = now() - $2::interval - interval '1 hour' where attempt_id <> all($1)",
             [recent, live],
