@@ -18,12 +18,12 @@ help: ## Say what there is to make
 demo: $(VENV)/demo.stamp ## Run the whole thing here; ARGS="--ci --json" checks its stories and ends
 	@$(BIN)/regrant demo $(ARGS)
 
-# For two cores: most tests wait for servers. The violent ones come last and one at a time: they look at the clock.
+# The violent ones come last and one at a time: they look at the clock.
 test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes to pytest
 	@$(BIN)/python -m tests.browser.set_up
 	@$(BIN)/python -m tests.foreign.set_up
 	@$(BIN)/python -m tests.alerts.set_up
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=15 $(PYTEST_ARGS) \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 $(PYTEST_ARGS) \
 		tests/unit tests/contract tests/simulation tests/model tests/integration tests/providers tests/foreign \
 		tests/hostile tests/fuzz tests/alerts tests/browser
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) tests/faults

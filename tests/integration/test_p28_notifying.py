@@ -149,7 +149,7 @@ async def test_p28_the_link_leads_through_the_hosts_login_to_a_fresh_handoff_whe
 ) -> None:
     id_ = await healthy(service)
     await service.loop.fail(id_, generation=1)
-    await eventually(lambda: Notice.PERSON_NEEDED in notices(service, id_), "the notice")
+    await eventually(lambda: notices(service, id_).count(Notice.REMINDER) == len(PAUSES), "nothing comes by itself now")
     (asking,) = (one for one in told(service, id_) if one["notice"] == Notice.PERSON_NEEDED)
     assert asking["link"] == f"{service.origin}/reconnect/{QUICKBOOKS}/{id_}"
 
