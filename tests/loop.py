@@ -179,6 +179,15 @@ class Loop:
         self._worker.cancel()
         await asyncio.gather(self._worker, return_exceptions=True)
 
+    async def all_is_out(self) -> None:
+        """Waits until the relay has noted that everything is published."""
+        behind = "select count(*) from shard where published_seq < next_seq - 1"
+
+        async def none_is_behind() -> bool:
+            return bool(await self.pool.fetchval(behind) == 0)
+
+        await eventually(none_is_behind, "all is published")
+
     @property
     def pool(self):  # type: ignore[no-untyped-def]
         return self.service.pool

@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import orjson
 import pytest
 
@@ -17,7 +16,8 @@ from service.demo.embedded.postgres import _binaries
 from service.engine.submission import Submission
 from service.restore import CannotRestore, restore
 from statemachine.inputs import Delete, Disconnect, Update
-from tests.integration.test_republish import all_is_out, published
+from tests.databases import dropped, execute, named
+from tests.integration.test_republish import published
 from tests.loop import HOST, Loop, eventually, running_loop
 
 pytestmark = pytest.mark.slow
@@ -36,11 +36,9 @@ async def dumped(database: str, folder: Path) -> Path:
 
 async def brought_back(database: str, file: Path) -> None:
     """The database is lost, and made from the dump."""
-    server, name = database.rsplit("/", 1)
-    admin = await asyncpg.connect(f"{server}/postgres")
-    await admin.execute(f"drop database {name} with (force)")
-    await admin.execute(f"create database {name}")
-    await admin.close()
+    name = database.rsplit("/", 1)[1]
+    await dropped(database, name)
+    await execute(named(database, "postgres"), f"create database {name}")
     await program(_binaries() / "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={database}", file)
 
 
@@ -71,7 +69,7 @@ async def test_a_database_from_a_dump_goes_on_behind_what_consumers_have_seen(
         settings = loop.service.settings
         renewed = await loop.failed()
         renamed, deleted, off, failing, quiet = [await loop.register(connected=True) for _ in range(5)]
-        await all_is_out(loop)
+        await loop.all_is_out()
         dump = await dumped(database, tmp_path)
 
         await loop.reconnect(renewed)
@@ -84,7 +82,7 @@ async def test_a_database_from_a_dump_goes_on_behind_what_consumers_have_seen(
         await loop.fail(failing, generation=None)
         await loop.state(failing, State.FAILED)
         late = await loop.register("late", connected=True)
-        await all_is_out(loop)
+        await loop.all_is_out()
         with pytest.raises(CannotRestore, match="end all of them first"):
             await restore(settings, lambda _: None, dry_run=False)
 
@@ -110,7 +108,7 @@ async def test_a_database_from_a_dump_goes_on_behind_what_consumers_have_seen(
         assert (row["state"], row["version"]) == (State.FAILED, 2), "its credential is known to nobody"
         assert (await loop.row(renamed))["name"] == "Books", "a caller's word is lost"
         assert (await loop.row(quiet))["version"] == 1
-        await all_is_out(loop)
+        await loop.all_is_out()
         known = await what_a_consumer_knows(loop)
         last = {record.key.decode(): record.value for record in await published(settings, channels.STATES)}
         for id_ in (renewed, renamed, deleted, off, failing, quiet, late):

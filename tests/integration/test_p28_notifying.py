@@ -153,6 +153,7 @@ async def test_p28_the_link_leads_through_the_hosts_login_to_a_fresh_handoff_whe
     (asking,) = (one for one in told(service, id_) if one["notice"] == Notice.PERSON_NEEDED)
     assert asking["link"] == f"{service.origin}/reconnect/{QUICKBOOKS}/{id_}"
 
+    await service.loop.all_is_out()
     before = await service.dump()
     stranger = service.browser()
     sent = await stranger.get(asking["link"])

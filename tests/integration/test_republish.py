@@ -22,7 +22,7 @@ from service.republish import republish
 from service.roll_out import migrate
 from service.settings import Settings
 from statemachine.inputs import Delete, Update
-from tests.loop import HOST, Loop, eventually, running_loop
+from tests.loop import HOST, Loop, running_loop
 
 FAST = 100_000.0
 
@@ -81,15 +81,6 @@ async def renamed(loop: Loop, id_: ConnectorId, *names: str) -> None:
         await loop.service.engine.submit(Submission(input=Update(connector=id_, name=name), actor=HOST))
 
 
-async def all_is_out(loop: Loop) -> None:
-    behind = "select count(*) from shard where published_seq < next_seq - 1"
-
-    async def none_is_behind() -> bool:
-        return await loop.pool.fetchval(behind) == 0
-
-    await eventually(none_is_behind, "all is published")
-
-
 async def test_both_output_topics_are_rebuilt_from_the_log_and_a_new_clusters_inputs_are_read(loop: Loop) -> None:
     settings = loop.service.settings
     kept, gone, silent = [await loop.register(connected=True) for _ in range(3)]
@@ -98,7 +89,7 @@ async def test_both_output_topics_are_rebuilt_from_the_log_and_a_new_clusters_in
     await loop.fail(kept, generation=None)
     await loop.state(kept, State.FAILED)
     await loop.service.engine.submit(Submission(input=Delete(connector=gone), actor=HOST))
-    await all_is_out(loop)
+    await loop.all_is_out()
     await loop.stop_worker()
     await loop.pool.execute(
         "delete from transition where connector = (select id from connector where connector_id = $1)", silent
@@ -129,7 +120,7 @@ async def test_one_that_is_interrupted_goes_on_where_it_stopped(loop: Loop, monk
     settings = loop.service.settings
     id_ = await loop.register()
     await renamed(loop, id_, *(f"Books {number}" for number in range(30)))
-    await all_is_out(loop)
+    await loop.all_is_out()
     await loop.stop_worker()
     await emptied(settings)
     monkeypatch.setattr(republishing, "AT_ONCE", 4)
@@ -160,7 +151,7 @@ async def test_one_that_is_interrupted_goes_on_where_it_stopped(loop: Loop, monk
 async def test_a_worker_that_still_runs_ends_it(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     id_ = await loop.register()
     await renamed(loop, id_, *(f"Books {number}" for number in range(40)))
-    await all_is_out(loop)
+    await loop.all_is_out()
     monkeypatch.setattr(republishing, "AT_ONCE", 1)
     once_more = asyncio.create_task(republish(loop.service.settings, lambda _: None, new_cluster=False, rate=4))
     number = 0
