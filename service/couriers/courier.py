@@ -22,7 +22,7 @@ from typing import Generic
 import structlog
 
 from schemas.ids import Shard
-from service.couriers.endpoint import Done, E, Endpoint, Refusal
+from service.couriers.endpoint import Done, E, Endpoint, Outcome, Refusal
 from service.couriers.health import Health
 from service.couriers.schedule import Schedule
 from service.engine.signals import Signal
@@ -30,6 +30,7 @@ from service.store import couriers as store
 from service.store import given_up
 from service.store.couriers import Due, LogRow, Parking, Replaced, Seen
 from service.store.pool import TRANSIENT, Connection, Pool
+from service.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -160,6 +161,7 @@ class Courier(Generic[E]):
             elif await store.accepted_since(connection, name, due.since):
                 await store.give_up(connection, name, due.pk, parking.failure)
                 await store.go_on(connection, name, due.pk, stopped.version, cursor)
+                self._count("given_up")
                 self.endpoint.give_up(rows[0].connector, stopped.version)
             else:
                 await store.wait(connection, name, parking)  # it takes nobody's: then it isn't the event
@@ -194,13 +196,18 @@ class Courier(Generic[E]):
         async with self._health.turn():
             outcome = await self.endpoint.send(event)
             if isinstance(outcome, Refusal):
+                self._count("refused")
                 self._failure = outcome.what
                 self._health.failed(pk)
                 return outcome
             if outcome is Done.ACCEPTED:
+                self._count("accepted")
                 self._accepted = True
                 self._recovered |= self._health.accepted()
             return None
+
+    def _count(self, outcome: Outcome) -> None:
+        metrics.WEBHOOKS.labels(self.endpoint.name, outcome).inc()
 
     def _parking(self, pk: int, stopped: Stopped, tries: int) -> Parking:
         if stopped.refusal is None:

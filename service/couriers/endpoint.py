@@ -4,12 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
+
+import orjson
 
 from schemas.ids import ConnectorId
 from service.store.couriers import LogRow
+from service.telemetry import metrics
 
 E = TypeVar("E")
+Outcome: TypeAlias = Literal["accepted", "refused", "given_up"]
+"""What a courier counts of an endpoint's events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,23 @@ class Endpoint(Protocol[E]):
         ...
 
     async def send(self, event: E) -> Done | Refusal:
-        """Tells an event, and logs and counts what came of it. Whatever goes wrong on the way is a refusal, too."""
+        """Tells an event, and logs what came of it. Whatever goes wrong on the way is a refusal, too."""
         ...
 
     def give_up(self, connector: ConnectorId, version: int) -> None:
-        """Logs and counts that what this transition says will not be told: no try of it was accepted."""
+        """Logs that what this transition says will not be told: no try of it was accepted."""
         ...
+
+
+def count_from_nothing(endpoint: str) -> None:
+    """Shows its counters before anything was sent: a rate sees the first event that is given up, too."""
+    for outcome in get_args(Outcome):
+        metrics.WEBHOOKS.labels(endpoint, outcome)
+
+
+def record_with_notice(row: LogRow) -> dict[str, Any] | None:
+    """The record of a transition that has a notice. Most have none, and needn't be parsed."""
+    if '"notice":"' not in row.record:
+        return None
+    record: dict[str, Any] = orjson.loads(row.record)
+    return record if record.get("notice") is not None else None

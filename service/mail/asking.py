@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import orjson
-
 from schemas.ids import ConnectorId, TenantId
 from schemas.lifecycle import Notice, State
 from schemas.reasons import Reason, Remedy
+from service.couriers.endpoint import record_with_notice
 from service.store.couriers import LogRow
 from statemachine.connector import Connector
 
@@ -32,10 +31,8 @@ class Asking:
 
 def askings_of(row: LogRow, tenants: frozenset[TenantId]) -> Iterator[Asking]:
     """What a transition asks its connector's owner; mostly nothing. Without tenants, everybody's."""
-    # Most rows have no notice, and needn't be parsed.
-    if (tenants and row.tenant not in tenants) or '"notice":"' not in row.record:
+    if (tenants and row.tenant not in tenants) or (record := record_with_notice(row)) is None:
         return
-    record = orjson.loads(row.record)
     notice = Notice(record["notice"])
     if notice.asks_the_owner:
         yield Asking(row.pk, row.connector, row.version, notice, record["link"])

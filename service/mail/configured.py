@@ -3,13 +3,13 @@
 import ssl
 
 from schemas.ids import TenantId
+from service.couriers.endpoint import count_from_nothing
 from service.mail.endpoint import MAIL, MailEndpoint
 from service.mail.message import Sender
 from service.mail.server import Server
 from service.oauth.description import Providers
 from service.settings.model import Mail
 from service.store.pool import Pool
-from service.telemetry import metrics
 
 
 def configured_mail(mail: Mail, host_name: str, providers: Providers, pool: Pool) -> MailEndpoint | None:
@@ -17,8 +17,7 @@ def configured_mail(mail: Mail, host_name: str, providers: Providers, pool: Pool
     server = configured_server(mail)
     if server is None or mail.sender is None:
         return None
-    for outcome in ("accepted", "refused", "given_up"):  # a rate sees the first of each, too
-        metrics.WEBHOOKS.labels(MAIL, outcome)
+    count_from_nothing(MAIL)
     sender = Sender(mail.sender, host_name, mail.reply_to)
     return MailEndpoint(pool, server, sender, providers, frozenset(map(TenantId, mail.tenants)))
 

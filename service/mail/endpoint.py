@@ -50,13 +50,9 @@ class MailEndpoint:
         if not waiting:
             return Done.NEEDLESS
         async with self.server.session() as session:
-            outcome = await self._ask_each(event, waiting, session)
-        if outcome is not Done.NEEDLESS:
-            metrics.WEBHOOKS.labels(self.name, "accepted" if outcome is Done.ACCEPTED else "refused").inc()
-        return outcome
+            return await self._ask_each(event, waiting, session)
 
     def give_up(self, connector: ConnectorId, version: int) -> None:
-        metrics.WEBHOOKS.labels(self.name, "given_up").inc()
         log.error("mail_given_up", connector=connector, version=version)
 
     async def _ask_each(self, asking: Asking, waiting: list[Contact], session: Session) -> Done | Refusal:

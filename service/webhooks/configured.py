@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from yarl import URL
 
 from schemas.ids import TenantId
+from service.couriers.endpoint import count_from_nothing
 from service.settings.model import Webhook
-from service.telemetry import metrics
 from service.webhooks.endpoint import Poster, SignedEndpoint
 from service.webhooks.events import Wanted
 from service.webhooks.signing import secret_of
@@ -20,10 +20,9 @@ def check_secrets(webhooks: Mapping[str, Webhook]) -> None:
 
 
 def configured_endpoints(webhooks: Mapping[str, Webhook], poster: Poster) -> list[SignedEndpoint]:
-    """The endpoints of the settings, each counted from nothing: a rate sees the first event that is given up, too."""
+    """The endpoints of the settings, each counted from nothing."""
     for name in webhooks:
-        for outcome in ("accepted", "refused", "given_up"):
-            metrics.WEBHOOKS.labels(name, outcome)
+        count_from_nothing(name)
     return [
         SignedEndpoint(
             name,

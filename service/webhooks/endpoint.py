@@ -23,7 +23,6 @@ from schemas.ids import ConnectorId
 from service.couriers.endpoint import Done, Refusal
 from service.oauth.addresses import Forbidden, is_public, session_to
 from service.store.couriers import LogRow
-from service.telemetry import metrics
 from service.webhooks.events import Event, Wanted
 from service.webhooks.signing import BadSecret, headers_of, secret_of
 
@@ -129,14 +128,12 @@ class SignedEndpoint:
 
     async def send(self, event: Event) -> Done | Refusal:
         refusal = await self._send(event)
-        metrics.WEBHOOKS.labels(self.name, "accepted" if refusal is None else "refused").inc()
         if refusal is None:
             return Done.ACCEPTED
         log.warning("webhook_not_accepted", endpoint=self.name, webhook=event.id, why=refusal.what)
         return refusal
 
     def give_up(self, connector: ConnectorId, version: int) -> None:
-        metrics.WEBHOOKS.labels(self.name, "given_up").inc()
         log.error("webhook_given_up", endpoint=self.name, connector=connector, version=version)
 
     async def _send(self, event: Event) -> Refusal | None:

@@ -11,6 +11,7 @@ import orjson
 from schemas import channels
 from schemas.channels import Message
 from schemas.ids import TenantId
+from service.couriers.endpoint import record_with_notice
 from service.store.couriers import LogRow
 
 
@@ -36,15 +37,10 @@ class Wanted:
         """What is told of a transition, in the order in which it is sent; often nothing."""
         if self.tenants and row.tenant not in self.tenants:
             return
-        if "transitions" in self.kinds or ("notices" in self.kinds and _has_a_notice(row)):
+        if "transitions" in self.kinds or ("notices" in self.kinds and record_with_notice(row) is not None):
             yield _event(row, channels.TRANSITION, "transition", row.record)
         if "sync_requests" in self.kinds and row.sync_request is not None:
             yield _event(row, channels.SYNC_REQUEST, "sync_request", row.sync_request)
-
-
-def _has_a_notice(row: LogRow) -> bool:
-    # Most rows have none, and needn't be parsed.
-    return '"notice":"' in row.record and orjson.loads(row.record).get("notice") is not None
 
 
 def _event(row: LogRow, message: Message, kind: str, data: str) -> Event:
