@@ -1,51 +1,41 @@
 """E-mail, on a real PostgreSQL and a real mail server: one message a notice and contact, as long as it holds."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schemas.ids import ConnectorId, Shard, TenantId
+from schemas.ids import ConnectorId, TenantId
 from schemas.reasons import Reason
 from schemas.secret import Secret
-from service.couriers import couriers as module
-from service.couriers.couriers import Couriers
-from service.couriers.schedule import Schedule
 from service.engine.door import Engine
 from service.mail.endpoint import MAIL, MailEndpoint
 from service.mail.message import Sender
 from service.mail.server import NotTaken, Server
 from service.store import contacts
-from service.store import couriers as store
 from service.store.contacts import Contact
 from service.store.couriers import Standing
 from service.store.pool import Pool
 from statemachine.inputs import Delete, Disconnect, Input, ReminderDue
+from tests.couriers import delivering, look_often, stands
 from tests.hostile.server import certificate
-from tests.integration.test_engine import SHARDS, by_host, failed, pool_of, register, running, succeeded
+from tests.integration.test_engine import by_host, failed, pool_of, register, running, succeeded
 from tests.loop import eventually
 from tests.metrics import grown, here, labelled
 from tests.planted.marking import MARKER
 from tests.postoffice import PostOffice, refusing
 from tests.unit.test_mail import PROVIDERS
 
-SOON = timedelta(milliseconds=20)
-QUICK = Schedule(pauses=(SOON,) * 1000, probes=(SOON,))
 ROBIN, ANA = "robin@drivewell.example", "ana@drivewell.example"
 C1 = ConnectorId("c1")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is only looked at now and then is looked at often."""
-    monkeypatch.setattr(module, "POLL_S", 0.02)
-    monkeypatch.setattr("service.couriers.courier.AGAIN_EVERY_S", 0.02)
-    monkeypatch.setattr("service.couriers.courier.RESTART_S", 0.02)
+    look_often(monkeypatch)
 
 
 @dataclass
@@ -80,34 +70,13 @@ class Stage:
     @asynccontextmanager
     async def delivering(self) -> AsyncIterator[None]:
         """A process delivers as long as the block lasts; it ends as if it were killed."""
-        self.engine.relayed.update(map(Shard, range(SHARDS)))
         sender = Sender("connections@northwind.example", "Northwind Data")
         endpoint = MailEndpoint(self.pool, self.office.server(), sender, PROVIDERS, frozenset())
-        task = asyncio.create_task(Couriers(self.engine, self.pool, [endpoint], QUICK).run())
-        try:
-            await self.started()
+        async with delivering(self.engine, endpoint):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def started(self) -> None:
-        """Waits until mail has its place in every shard: it asks for what happens from then on."""
-
-        async def placed() -> bool:
-            count = "select count(*) from webhook_cursor where endpoint = $1"
-            return bool(await self.pool.fetchval(count, MAIL) == SHARDS)
-
-        await eventually(placed, "the cursors")
 
     async def stands(self, how: Callable[[Standing], bool], what: str) -> Standing:
-        async def there() -> Standing | None:
-            async with self.pool.acquire() as connection:
-                (standing,) = await store.standings(connection, [MAIL])
-            return standing if how(standing) else None
-
-        found: Standing = await eventually(there, what)
-        return found
+        return await stands(self.pool, MAIL, how, what)
 
     async def all_told(self) -> None:
         """Waits until nothing that was asked so far waits any more."""

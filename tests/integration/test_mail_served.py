@@ -1,6 +1,5 @@
 """E-mail of the whole service, over Kafka: from the settings and the API to the mailbox, and by its link back."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from yarl import URL
 
 from schemas import channels
 from schemas.lifecycle import State
-from service.app import deliver
 from tests.console import signed_in
+from tests.couriers import working
 from tests.loop import eventually
 from tests.postoffice import PostOffice
 from tests.window import Running, running
@@ -33,15 +32,8 @@ async def service(
     server = {"host": "127.0.0.1", "port": office.port, "security": "none", "sender": "us@northwind.example"}
     page = {"reconnect_url": "http://127.0.0.1:1/reconnect"}
     more = {"mail": server, "web": page}
-    async with running(database, kafka_bootstrap, topic_prefix, tmp_path, more=more) as service:
-        delivering = asyncio.create_task(deliver(service.loop.service))
-        await service.loop.take_over()
-        try:
-            yield service
-        finally:
-            await service.loop.stop_worker()
-            delivering.cancel()
-            await asyncio.gather(delivering, return_exceptions=True)
+    async with running(database, kafka_bootstrap, topic_prefix, tmp_path, more=more) as service, working(service):
+        yield service
 
 
 async def mail_stands(service: Running) -> Any:

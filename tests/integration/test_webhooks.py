@@ -15,10 +15,8 @@ from aiohttp import web
 from yarl import URL
 
 from schemas import channels
-from schemas.ids import ConnectorId, Shard
+from schemas.ids import ConnectorId
 from schemas.lifecycle import State
-from service.couriers import couriers as module
-from service.couriers.couriers import Couriers
 from service.couriers.endpoint import Refusal
 from service.couriers.schedule import Schedule
 from service.engine.door import Engine
@@ -30,23 +28,19 @@ from service.webhooks import endpoint as endpoint_module
 from service.webhooks.endpoint import Poster, SignedEndpoint
 from service.webhooks.events import Event, Wanted
 from statemachine.inputs import Delete
+from tests.couriers import QUICK, SOON, delivering, look_often, standing, stands
 from tests.hostile.server import certificate
 from tests.hostile.test_s28_addresses import Resolver, only
-from tests.integration.test_engine import SHARDS, by_host, failed, pool_of, register, running, shard_of, succeeded
+from tests.integration.test_engine import by_host, failed, pool_of, register, running, shard_of, succeeded
 from tests.loop import eventually
 from tests.receiver import Answering, Receiver, accept, never, new_secret, refusing
 
-SOON = timedelta(milliseconds=20)
-QUICK = Schedule(pauses=(SOON,) * 1000, probes=(SOON,))
 EVERYTHING = Wanted(frozenset({"transitions", "sync_requests"}))
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is only looked at now and then is looked at often."""
-    monkeypatch.setattr(module, "POLL_S", 0.02)
-    monkeypatch.setattr("service.couriers.courier.AGAIN_EVERY_S", 0.02)
-    monkeypatch.setattr("service.couriers.courier.RESTART_S", 0.02)
+    look_often(monkeypatch)
 
 
 @dataclass
@@ -73,26 +67,10 @@ class Stage:
     async def delivering(self) -> AsyncIterator[None]:
         """A process delivers as long as the block lasts; it ends as if it were killed."""
         self.secret_file.write_text(self.receiver.secret)
-        self.engine.relayed.update(map(Shard, range(SHARDS)))
         async with Poster() as poster:
             endpoint = SignedEndpoint(self.name, URL(self.receiver.url), [self.secret_file], self.wanted, True, poster)
-            couriers = Couriers(self.engine, self.pool, [endpoint], self.schedule)
-            task = asyncio.create_task(couriers.run())
-            try:
-                await self.started()
+            async with delivering(self.engine, endpoint, self.schedule):
                 yield
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-
-    async def started(self) -> None:
-        """Waits until the endpoint has its place in every shard: it is told what happens from then on."""
-
-        async def placed() -> bool:
-            count = "select count(*) from webhook_cursor where endpoint = $1"
-            return bool(await self.pool.fetchval(count, self.name) == SHARDS)
-
-        await eventually(placed, "the cursors")
 
     async def happens(self, *connectors: str, times: int = 1) -> None:
         """So many further transitions of each of these connectors."""
@@ -121,17 +99,10 @@ class Stage:
         await eventually(told, "everything was told")
 
     async def standing(self) -> Standing:
-        async with self.pool.acquire() as connection:
-            (standing,) = await store.standings(connection, [self.name])
-        return standing
+        return await standing(self.pool, self.name)
 
     async def stands(self, how: Callable[[Standing], bool], what: str) -> Standing:
-        async def there() -> Standing | None:
-            standing = await self.standing()
-            return standing if how(standing) else None
-
-        found: Standing = await eventually(there, what)
-        return found
+        return await stands(self.pool, self.name, how, what)
 
 
 @pytest.fixture

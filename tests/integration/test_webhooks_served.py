@@ -1,6 +1,5 @@
 """Webhooks of the whole service, over Kafka: from the settings to the receiver; what the API and the console say."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ import pytest
 
 from schemas import channels
 from schemas.lifecycle import State
-from service.app import assemble, deliver
+from service.app import assemble
 from service.webhooks.signing import BadSecret
 from tests.console import KIM, press, signed_in
+from tests.couriers import working
 from tests.loop import eventually
 from tests.receiver import Receiver, refusing
 from tests.window import Running, running
@@ -31,15 +31,8 @@ async def service(
     secret_file.write_text(receiver.secret)
     host = {"url": receiver.url, "secret_files": [secret_file], "private": True}
     more = {"webhooks": {"host": host}}
-    async with running(database, kafka_bootstrap, topic_prefix, tmp_path, more=more) as service:
-        delivering = asyncio.create_task(deliver(service.loop.service))
-        await service.loop.take_over()
-        try:
-            yield service
-        finally:
-            await service.loop.stop_worker()
-            delivering.cancel()
-            await asyncio.gather(delivering, return_exceptions=True)
+    async with running(database, kafka_bootstrap, topic_prefix, tmp_path, more=more) as service, working(service):
+        yield service
 
 
 async def standing(service: Running) -> Any:
