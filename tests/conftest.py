@@ -8,6 +8,7 @@ import pytest
 
 from tests import markers, servers
 from tests.databases import database_on, dropped, make_schema
+from tests.leftovers import left_behind, names_of_ours
 
 _DOCKER = "docker"
 
@@ -50,6 +51,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if session.config.getoption("--no-skips") and reporter is not None and reporter.stats.get("skipped"):
         reporter.write_line("skipped tests are not allowed here", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    before = names_of_ours()
+    yield
+    changed = left_behind(before, names_of_ours())
+    assert not changed, f"this file of tests changed for all that come after it: {', '.join(changed)}"
 
 
 @pytest.fixture(scope="session")

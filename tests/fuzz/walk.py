@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass
+from unittest import mock
 
 from service.http import events
 from tests.fuzz.operations import Walk
@@ -29,12 +30,12 @@ class Walked:
 
 async def walked(service: Running, *, seed: int, rounds: int, of_strangers: int, at_most_s: float = 3600) -> Walked:
     """Goes through everything, at its borders and then in so many rounds; raises what is wrong."""
-    events.STREAM_S = A_STREAM_S
     tenants = await two_tenants(service)
     strangers = Strangers(tenants, seed)
-    await strangers.everything(of_strangers)
     walk = Walk(tenants, random.Random(seed))
-    await asyncio.to_thread(walk.everything, rounds, time.monotonic() + at_most_s)
+    with mock.patch.object(events, "STREAM_S", A_STREAM_S):
+        await strangers.everything(of_strangers)
+        await asyncio.to_thread(walk.everything, rounds, time.monotonic() + at_most_s)
     touched = await tenants.untouched()
     assert not touched, f"the other tenant's rows changed: {touched[:10]}"
     async with service.session.get(f"{service.origin}/readyz?verbose") as ready:
