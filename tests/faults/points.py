@@ -95,29 +95,27 @@ def find_points() -> list[Point]:
 
 
 def _points_of(path: str) -> Iterator[Point]:
-    text = (ROOT / path).read_text()
     seen: Counter[tuple[str, str, str]] = Counter()
-    for function, node in _suspending(ast.parse(text), ()):
-        for kind, source, lines, body in _places(node, text):
+    for function, node in _suspending(ast.parse((ROOT / path).read_text()), ()):
+        for kind, source, lines, body in _places(node):
             seen[function, kind, source] += 1
             yield Point(path, function, kind, source, seen[function, kind, source], lines, body)
 
 
-def _places(node: ast.Await | ast.AsyncWith, text: str) -> Iterator[tuple[Kind, str, tuple[int, int], tuple[int, int]]]:
+def _places(node: ast.Await | ast.AsyncWith) -> Iterator[tuple[Kind, str, tuple[int, int], tuple[int, int]]]:
     if isinstance(node, ast.Await):
-        yield "await", _short(node.value, text), (node.lineno, node.end_lineno or node.lineno), (0, -1)
+        yield "await", _short(node.value), (node.lineno, node.end_lineno or node.lineno), (0, -1)
         return
-    source = ", ".join(_short(item.context_expr, text) for item in node.items)
+    source = ", ".join(_short(item.context_expr) for item in node.items)
     head = (node.lineno, node.body[0].lineno - 1)
     body = (node.body[0].lineno, node.end_lineno or node.lineno)
     yield "enter", source, head, body
     yield "exit", source, head, body
 
 
-def _short(node: ast.expr, text: str) -> str:
+def _short(node: ast.expr) -> str:
     """The expression's source on one line, without what is passed to it."""
-    name = node.func if isinstance(node, ast.Call) else node
-    return " ".join((ast.get_source_segment(text, name) or "").split())
+    return " ".join(ast.unparse(node.func if isinstance(node, ast.Call) else node).split())
 
 
 def _suspending(node: ast.AST, inside: tuple[str, ...]) -> Iterator[tuple[str, ast.Await | ast.AsyncWith]]:
