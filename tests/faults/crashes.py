@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from yarl import URL
@@ -300,8 +301,14 @@ async def contended(lane: Lane, books: Books) -> None:
         for task in touching_:
             task.cancel()
         await asyncio.gather(*touching_, return_exceptions=True)
+    last = datetime.now(UTC)
     await lane.succeed(books)
-    await lane.is_in(books, State.HEALTHY)
+
+    async def heard() -> bool:
+        row = await lane.row(books)
+        return bool(row["state"] == State.HEALTHY and row["last_success"] >= last)
+
+    await lane.until(heard, f"the last success of {books.id} is heard")  # it was healthy to begin with
 
 
 # Birth and end of the process itself.

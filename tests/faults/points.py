@@ -64,6 +64,7 @@ PATHS = (
 )
 """The consumer, callback, job, relay and timer paths."""
 
+Suspending: TypeAlias = ast.Await | ast.AsyncWith
 Kind: TypeAlias = Literal["await", "enter", "exit"]
 """An `async with` has two points: entering it, and leaving it (which commits a transaction)."""
 
@@ -78,10 +79,6 @@ class Point:
     source: str
     nth: int
     """Which of the points with the same source in the same function."""
-    lines: tuple[int, int]
-    """The first and the last line of the await, or of the head of the `async with`."""
-    body: tuple[int, int]
-    """The lines of the body of an `async with`; none for an await."""
 
     @property
     def name(self) -> str:
@@ -91,26 +88,25 @@ class Point:
 
 def find_points() -> list[Point]:
     """All points of the crash paths, in the order of the source."""
-    return [point for path in PATHS for point in _points_of(path)]
+    return [point for path in PATHS for point, _ in points_of(path, ast.parse((ROOT / path).read_text()))]
 
 
-def _points_of(path: str) -> Iterator[Point]:
-    seen: Counter[tuple[str, str, str]] = Counter()
-    for function, node in _suspending(ast.parse((ROOT / path).read_text()), ()):
-        for kind, source, lines, body in _places(node):
+def points_of(path: str, tree: ast.Module) -> Iterator[tuple[Point, Suspending]]:
+    """The points of a file, each with the node of its tree."""
+    seen: Counter[tuple[str, Kind, str]] = Counter()
+    for function, node in _suspending(tree, ()):
+        for kind, source in _places(node):
             seen[function, kind, source] += 1
-            yield Point(path, function, kind, source, seen[function, kind, source], lines, body)
+            yield Point(path, function, kind, source, seen[function, kind, source]), node
 
 
-def _places(node: ast.Await | ast.AsyncWith) -> Iterator[tuple[Kind, str, tuple[int, int], tuple[int, int]]]:
+def _places(node: Suspending) -> Iterator[tuple[Kind, str]]:
     if isinstance(node, ast.Await):
-        yield "await", _short(node.value), (node.lineno, node.end_lineno or node.lineno), (0, -1)
+        yield "await", _short(node.value)
         return
     source = ", ".join(_short(item.context_expr) for item in node.items)
-    head = (node.lineno, node.body[0].lineno - 1)
-    body = (node.body[0].lineno, node.end_lineno or node.lineno)
-    yield "enter", source, head, body
-    yield "exit", source, head, body
+    yield "enter", source
+    yield "exit", source
 
 
 def _short(node: ast.expr) -> str:
@@ -118,7 +114,7 @@ def _short(node: ast.expr) -> str:
     return " ".join(ast.unparse(node.func if isinstance(node, ast.Call) else node).split())
 
 
-def _suspending(node: ast.AST, inside: tuple[str, ...]) -> Iterator[tuple[str, ast.Await | ast.AsyncWith]]:
+def _suspending(node: ast.AST, inside: tuple[str, ...]) -> Iterator[tuple[str, Suspending]]:
     """Every await and `async with`, with the qualified name of the function that it is in."""
     for child in ast.iter_child_nodes(node):
         assert not isinstance(child, ast.AsyncFor), "say here what a point of an `async for` is"

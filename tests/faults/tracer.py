@@ -1,33 +1,39 @@
-"""Watches a process's own coroutines pass the points, and can kill the process at one of them.
+"""Lets a process's own coroutines say that they pass the points, and can kill the process at one of them.
 
-By `sys.settrace`, so that production code knows nothing of it: only the functions that hold a point are traced.
+The files that hold points are compiled with a word before and behind each, so that production code knows nothing of it
+and everything else runs as fast as ever. `install` comes before the first import of any of them.
 """
 
-import dis
+import ast
 import os
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from types import FrameType
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType, TracebackType
 from typing import Any, Literal, TypeAlias
 
-from tests.faults.points import ROOT, Point
+from tests.faults.points import PATHS, ROOT, Suspending, points_of
 
 When: TypeAlias = Literal["before", "after"]
 """When the point's line is about to run, or when its coroutine goes on behind it."""
-Reached: TypeAlias = Callable[[Point, When], None]
+Reached: TypeAlias = Callable[[str, When], None]
+"""Is called with a point's name."""
 
-_SUSPENDS = dis.opmap["YIELD_VALUE"]
+_watched: frozenset[str] = frozenset()
+_reached: Reached = lambda point, when: None  # noqa: E731
 
 
-def watch(points: Iterable[Point], reached: Reached) -> None:
-    """Calls `reached` whenever a coroutine of this thread passes one of the points, from now on."""
-    sys.settrace(_Watch(points, reached).called)
+def watch(points: Iterable[str], reached: Reached) -> None:
+    """Calls `reached` whenever a coroutine of this process passes one of the points, from now on."""
+    global _watched, _reached
+    _watched, _reached = frozenset(points), reached
 
 
 def unwatch() -> None:
-    sys.settrace(None)
+    watch((), lambda point, when: None)
 
 
 def die() -> None:
@@ -35,54 +41,140 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class _Watch:
-    def __init__(self, points: Iterable[Point], reached: Reached) -> None:
-        self._reached = reached
-        self._points: dict[tuple[str, str], list[Point]] = defaultdict(list)
-        for point in points:
-            self._points[str(ROOT / point.file), point.function].append(point)
-        self._files = {file for file, _ in self._points}
-        self._in_body: set[tuple[FrameType, Point]] = set()
-        self._passing: set[tuple[FrameType, Point]] = set()
+def install() -> None:
+    """Modules that hold points are compiled with their words from now on. Raises `ImportError` if one is there."""
+    files = {path.removesuffix(".py").replace("/", "."): path for path in PATHS}
+    if already := files.keys() & sys.modules.keys():
+        raise ImportError(f"too late for {min(already)}")
+    sys.meta_path.insert(0, _Finder(files))
 
-    def called(self, frame: FrameType, event: str, arg: Any) -> Any:  # Any: what sys.settrace passes and takes
-        """A function is called, or a coroutine goes on: traced further only where it holds a point."""
-        code = frame.f_code
-        if code.co_filename not in self._files:
+
+# What the compiled code calls.
+
+
+def _before(point: str) -> None:
+    if point in _watched:
+        _reached(point, "before")
+
+
+def _after(point: str) -> None:
+    if point in _watched:
+        _reached(point, "after")
+
+
+class _Awaited:
+    """What is awaited at a point."""
+
+    __slots__ = ("_point", "_what")
+
+    def __init__(self, point: str, what: Awaitable[Any]) -> None:
+        self._point = point
+        self._what = what
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        try:
+            return (yield from self._what.__await__())
+        finally:
+            _after(self._point)
+
+
+class _Entered:
+    """A context manager of an `async with`, which may have several: the first and the last tell of it."""
+
+    __slots__ = ("_enter", "_exit", "_is_first", "_is_last", "_what")
+
+    def __init__(
+        self, enter: str, exit_: str, is_first: bool, is_last: bool, what: AbstractAsyncContextManager[Any]
+    ) -> None:
+        self._enter, self._exit = enter, exit_
+        self._is_first, self._is_last = is_first, is_last
+        self._what = what
+
+    async def __aenter__(self) -> Any:
+        try:
+            entered = await self._what.__aenter__()
+        except BaseException:
+            _after(self._enter)
+            raise
+        if self._is_last:
+            _after(self._enter)
+        return entered
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if self._is_last:
+            _before(self._exit)
+        try:
+            return await self._what.__aexit__(kind, error, trace)
+        finally:
+            if self._is_first:
+                _after(self._exit)
+
+
+_WORDS = {"__before__": _before, "__awaited__": _Awaited, "__entered__": _Entered}
+
+
+# How it is compiled.
+
+
+class _Finder:
+    """Finds the modules that hold points."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._files = files
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name not in self._files:
             return None
-        points = self._points.get((code.co_filename, code.co_qualname))
-        if points is None:
-            return None
-        for point in points:
-            if point.body[0] <= frame.f_lineno <= point.body[1]:
-                self._in_body.add((frame, point))  # it was suspended in there
-        return self._line
+        spec = PathFinder.find_spec(name, path, target)
+        assert spec is not None and spec.origin == str(ROOT / self._files[name]), f"another {name} than is tested"
+        spec.loader = _Loader(name, spec.origin)
+        return spec
 
-    def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
-        code, line = frame.f_code, frame.f_lineno
-        ends = event == "return" and code.co_code[frame.f_lasti] != _SUSPENDS
-        for point in self._points[code.co_filename, code.co_qualname]:
-            here = (frame, point)
-            if ends:
-                self._in_body.discard(here)
-                self._passed(here)
-            elif event == "line":
-                self._at(here, line)
-        return self._line
 
-    def _at(self, here: tuple[FrameType, Point], line: int) -> None:
-        point = here[1]
-        if point.body[0] <= line <= point.body[1]:
-            self._in_body.add(here)
-        if not point.lines[0] <= line <= point.lines[1]:
-            self._passed(here)
-        elif here not in self._passing and (point.kind == "await" or (point.kind == "exit") == (here in self._in_body)):
-            self._passing.add(here)
-            self._reached(point, "before")
-        if not point.body[0] <= line <= point.body[1]:
-            self._in_body.discard(here)
+class _Loader(SourceFileLoader):
+    """Compiles a module with its words, and leaves nothing of that in the cache of compiled modules."""
 
-    def _passed(self, here: tuple[FrameType, Point]) -> None:
-        if here in self._passing:
-            self._passing.discard(here)
-            self._reached(here[1], "after")
+    def get_code(self, fullname: str) -> CodeType:
+        tree = ast.parse(self.get_data(self.path))
+        points: dict[Suspending, list[str]] = defaultdict(list)
+        for point, node in points_of(os.path.relpath(self.path, ROOT), tree):
+            points[node].append(point.name)
+        return compile(ast.fix_missing_locations(_Wording(points).visit(tree)), self.path, "exec", dont_inherit=True)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module).update(_WORDS)
+        super().exec_module(module)
+
+
+class _Wording(ast.NodeTransformer):
+    """Puts the words in."""
+
+    def __init__(self, points: dict[Suspending, list[str]]) -> None:
+        self._points = points
+
+    def visit_Await(self, node: ast.Await) -> ast.Await:
+        (point,) = self._points[node]
+        self.generic_visit(node)
+        node.value = _call("__awaited__", point, _after_a_word(point, node.value))
+        return node
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AsyncWith:
+        enter, exit_ = self._points[node]
+        self.generic_visit(node)
+        for item in node.items:
+            is_first, is_last = item is node.items[0], item is node.items[-1]
+            what = _after_a_word(enter, item.context_expr) if is_first else item.context_expr
+            item.context_expr = _call("__entered__", enter, exit_, is_first, is_last, what)
+        return node
+
+
+def _after_a_word(point: str, what: ast.expr) -> ast.expr:
+    """`__before__(point) or what`: what is said is nothing, so that what is meant is evaluated after it."""
+    return ast.copy_location(ast.BoolOp(ast.Or(), [_call("__before__", point, at=what), what]), what)
+
+
+def _call(word: str, *given: str | bool | ast.expr, at: ast.expr | None = None) -> ast.expr:
+    arguments = [one if isinstance(one, ast.expr) else ast.Constant(one) for one in given]
+    return ast.copy_location(ast.Call(ast.Name(word, ast.Load()), arguments, []), at or arguments[-1])
