@@ -88,11 +88,16 @@ select endpoint, connector, version, since, tries + 1, $3 from webhook_parked wh
 on conflict do nothing
 """
 
-# How each endpoint stands, over all shards. `behind` is what its cursors have still to pass.
-STANDINGS = """
+# Of each endpoint `e`, over all shards: what its cursors have still to pass, and events that wait for another try.
+BEHIND = """(
+    select coalesce(sum(greatest(s.next_seq - 1 - c.seq, 0)), 0)::bigint
+    from webhook_cursor c join shard s on s.shard = c.shard where c.endpoint = e.endpoint
+)"""
+NUMBER_PARKED = "(select count(*) from webhook_parked where endpoint = e.endpoint)"
+# How each endpoint stands.
+STANDINGS = f"""
 select e.endpoint, exists (select from webhook_cursor where endpoint = e.endpoint) as has_begun,
-    (select coalesce(sum(greatest(s.next_seq - 1 - c.seq, 0)), 0)::bigint from webhook_cursor c
-        join shard s on s.shard = c.shard where c.endpoint = e.endpoint) as behind,
+    {BEHIND} as behind,
     (select max(accepted_at) from webhook_cursor where endpoint = e.endpoint) as accepted_at,
     (select min(failing_since) from webhook_cursor where endpoint = e.endpoint) as failing_since,
     coalesce(
@@ -100,11 +105,11 @@ select e.endpoint, exists (select from webhook_cursor where endpoint = e.endpoin
             order by failing_since limit 1),
         (select failure from webhook_parked where endpoint = e.endpoint and failure is not null limit 1)
     ) as failure,
-    (select count(*) from webhook_parked where endpoint = e.endpoint) as parked,
+    {NUMBER_PARKED} as parked,
     (select min(since) from webhook_parked where endpoint = e.endpoint) as parked_since,
     (select count(*) from webhook_given_up where endpoint = e.endpoint) as given_up
 from unnest($1::text[]) as e (endpoint) order by e.endpoint
-"""
+"""  # noqa: S608 - built from the store's own constants
 
 
 class Replaced(Exception):

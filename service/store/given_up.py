@@ -14,30 +14,26 @@ from schemas.ids import ConnectorId, Shard, TenantId
 from service.store.couriers import LOG_ROW, LogRow, log_row
 from service.store.pool import Connection
 
-_VIEW = """
-select c.connector_id, c.tenant_id, g.version, g.at, g.since, g.tries, g.failure, g.asked_at
-from webhook_given_up g join connector c on c.id = g.connector
-"""
+_COLUMNS = "c.connector_id, c.tenant_id, g.version, g.at, g.since, g.tries, g.failure, g.asked_at"
+_IN_THE_LOG = "exists (select from transition t where t.connector = g.connector and t.version = g.version)"
+_VIEW = f"select {_COLUMNS} from webhook_given_up g join connector c on c.id = g.connector"  # noqa: S608 - as they are
 # The newest. Index webhook_given_up_at.
 NEWEST = f"{_VIEW} where g.endpoint = $1 order by g.at desc limit $2"
 # One that can be sent: the log still has it.
-ONE = f"""
-{_VIEW} where g.endpoint = $1 and c.connector_id = $2 and g.version = $3
-  and exists (select from transition t where t.connector = g.connector and t.version = g.version)
-"""
+ONE = f"{_VIEW} where g.endpoint = $1 and c.connector_id = $2 and g.version = $3 and {_IN_THE_LOG}"
 # Of two who ask at once one marks it, and leaves the audit row.
-ASK = """
+ASK = f"""
 with asked as (
     update webhook_given_up g set asked_at = now() from connector c
     where c.connector_id = $2 and g.connector = c.id and g.endpoint = $1 and g.version = $3 and g.asked_at is null
-      and exists (select from transition t where t.connector = g.connector and t.version = g.version)
-    returning c.connector_id, c.tenant_id, g.version, g.at, g.since, g.tries, g.failure, g.asked_at
+      and {_IN_THE_LOG}
+    returning {_COLUMNS}
 ), audited as (
     insert into audit (what, tenant_id, connector_id, actor, detail)
     select 'webhook_send_again', tenant_id, connector_id, $4, $5 from asked
 )
 select * from asked
-"""
+"""  # noqa: S608 - likewise
 # What somebody wants sent, one of each connector, and of none that has others to be sent first. Index
 # webhook_given_up_asked.
 ASKED = f"""
