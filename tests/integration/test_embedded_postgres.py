@@ -12,6 +12,7 @@ import pytest
 
 from service.demo.embedded import EmbeddedPostgres, Supervisor, postgres
 from service.demo.embedded.child import ChildFailed, free_port
+from tests.loop import eventually
 
 
 @pytest.fixture
@@ -53,6 +54,23 @@ async def test_a_clean_stop_leaves_nothing_running(supervisor: Supervisor) -> No
     assert len(running) > 3
     await server.stop()
     assert not any(process.is_running() for process in running)
+
+
+async def test_a_kill_leaves_no_shared_memory(supervisor: Supervisor) -> None:
+    """The system has room for some thousand such segments; without any, no PostgreSQL starts there."""
+    server = EmbeddedPostgres(supervisor)
+    await server.start()
+    assert server.pid is not None
+    maps = Path(f"/proc/{server.pid}/maps").read_text()
+    assert ("/dev/shm/" in maps, len(segments_of(server.pid))) == (False, 1)
+    pid = server.pid
+    server.kill()
+    await eventually(lambda: not segments_of(pid), "the kernel has removed the segment")
+
+
+def segments_of(pid: int) -> list[str]:
+    """System V shared memory that a process has made: proc(5), the fifth field is its creator's."""
+    return [line for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:] if line.split()[4] == str(pid)]
 
 
 async def test_settings_reach_the_server(supervisor: Supervisor) -> None:

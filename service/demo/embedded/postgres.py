@@ -6,6 +6,7 @@ namespaces are forbidden, as the user `nobody` on a copy of the binaries that th
 """
 
 import asyncio
+import ctypes
 import os
 import pwd
 import shutil
@@ -24,6 +25,8 @@ START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 10
 PORT_TAKEN = b"Address already in use"
 
+_IPC_RMID = 0
+"""shmctl(2): a segment goes once nobody has it attached any more."""
 _NAMESPACE = ("unshare", "-U", "--map-user=1000", "--map-group=1000")
 
 
@@ -78,6 +81,7 @@ class EmbeddedPostgres:
                 self._port = free_port()
             else:
                 self._has_answered = True
+                self._give_up_shared_memory()
                 return
 
     async def stop(self) -> None:
@@ -125,6 +129,7 @@ class EmbeddedPostgres:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",  # a path may be longer than the 107 bytes that a socket's address has
             "max_connections": "200",
+            "dynamic_shared_memory_type": "mmap",  # in the folder, which is removed; in /dev/shm a kill leaves it
             **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -136,6 +141,14 @@ class EmbeddedPostgres:
         except TimeoutError as error:
             self.kill()
             raise ChildFailed(f"PostgreSQL didn't answer within {START_TIMEOUT_S} s: {tail(self._log)}") from error
+
+    def _give_up_shared_memory(self) -> None:
+        """Has the kernel remove the server's System V segment with its last process: a kill would leave it for good.
+
+        By that segment another server on the same data would see this one's processes; here nobody starts one.
+        """
+        segment = (self._folder / "postmaster.pid").read_text().splitlines()[6].split()[1]
+        ctypes.CDLL(None).shmctl(int(segment), _IPC_RMID, None)
 
     async def _answers(self, child: "subprocess.Popen[bytes]") -> None:
         while True:
