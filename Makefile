@@ -18,14 +18,15 @@ help: ## Say what there is to make
 demo: $(VENV)/demo.stamp ## Run the whole thing here; ARGS="--ci --json" checks its stories and ends
 	@$(BIN)/regrant demo $(ARGS)
 
-# The violent ones come last and one at a time: they look at the clock.
+# Each file is one worker's, so the long files come early. The violent ones come last and one at a time: they look at
+# the clock.
 test: $(VENV)/test.stamp ## Run all tests, the fast ones first; PYTEST_ARGS goes to pytest
 	@$(BIN)/python -m tests.browser.set_up
 	@$(BIN)/python -m tests.foreign.set_up
 	@$(BIN)/python -m tests.alerts.set_up
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 $(PYTEST_ARGS) \
-		tests/unit tests/contract tests/simulation tests/model tests/integration tests/providers tests/foreign \
-		tests/hostile tests/fuzz tests/alerts tests/browser
+		tests/unit tests/contract tests/browser tests/fuzz tests/simulation tests/model tests/integration \
+		tests/providers tests/foreign tests/hostile tests/alerts
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS) tests/faults
 
 kube: $(VENV)/test.stamp ## Let a real Kubernetes API server and Helm judge the chart; built once, by Go, in some minutes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from joserfc import jwt
@@ -14,11 +15,17 @@ from service.demo.simulator.world import World
 KEY_ID = "OPENID.SIMULATED.1"
 
 
+@cache
+def _key() -> RSAKey:
+    """One for all simulators of a process: to make it takes longer than the rest of such a start."""
+    return RSAKey.generate_key(2048, {"kid": KEY_ID, "use": "sig", "alg": "RS256"})
+
+
 class IdTokenSigner:
     """One key for the life of a simulator."""
 
     def __init__(self) -> None:
-        self._key = RSAKey.generate_key(2048, {"kid": KEY_ID, "use": "sig", "alg": "RS256"})
+        self._key = _key()
 
     def jwks(self) -> dict[str, Any]:  # Any: a JWK set is free JSON
         return {"keys": [self._key.as_dict(private=False)]}
