@@ -1,7 +1,9 @@
 """The console before a lively fleet, without Kafka; and a person there, as a browser without script."""
 
 import asyncio
+import base64
 import random
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -52,7 +54,13 @@ async def console_on(dsn: str, folder: Path, *, connectors: int = 60, steps: int
     addresses = SimpleNamespace(**dict.fromkeys(("accounts", "oauth", "api"), f"http://{NOWHERE}"))
     provider = cast("Simulator", SimpleNamespace(addresses=addresses, world=SimpleNamespace(client=client)))
     origin = f"http://127.0.0.1:{port}"
-    more: dict[str, Any] = {"http": {"public_url": origin}, "providers": {QUICKBOOKS: {}, "xero": {"hosts": {}}}}
+    secret = folder / "whsec"
+    secret.write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+    more: dict[str, Any] = {
+        "http": {"public_url": origin},
+        "providers": {QUICKBOOKS: {}, "xero": {"hosts": {}}},
+        "webhooks": {"crm": {"url": "https://crm.example/hooks", "secret_files": [secret]}},
+    }
     settings = settings_for(dsn, NOWHERE, "t.", keys, provider, {}, more)
     connection = await asyncpg.connect(dsn)
     await migrate(connection, shards=settings.shards)

@@ -25,6 +25,14 @@ insert into dead_letter (
 ) values (0, 900001, now() - interval '2 hours', 't.connectors.sync.events.v1', 0, 9912, 'c003', '{}', '{}', '{}',
     'schema', 'started_at: datetime_parsing')
 """
+BEHIND = """
+insert into webhook_cursor (endpoint, shard, seq, accepted_at, failing_since, failure)
+select 'crm', shard, 0, now() - interval '3 hours', now() - interval '2 hours', 'status 503' from shard
+"""
+GIVEN_UP = """
+insert into webhook_given_up (endpoint, connector, version, since, tries, failure)
+select 'crm', connector, version, now() - interval '3 days', 15, 'status 422' from transition order by seq limit 2
+"""
 PAGES = {
     "overview": "/console",
     "connectors": "/console/connectors?state=failed",
@@ -36,13 +44,15 @@ PAGES = {
     "provider": "/console/providers/quickbooks-online",
     "dead-letters": "/console/dead-letters",
     "dead-letter": "/console/dead-letters/0-900001",
+    "webhooks": "/console/webhooks",
 }
 
 
 @pytest.fixture
 async def console(database: str, tmp_path: Path) -> AsyncIterator[Console]:
     async with console_on(database, tmp_path, connectors=30, steps=400) as console:
-        await console.pool.execute(LETTER)
+        for statement in (LETTER, BEHIND, GIVEN_UP):
+            await console.pool.execute(statement)
         yield console
 
 
@@ -242,6 +252,24 @@ async def test_p25_a_bundle_is_a_file_and_a_letter_is_replayed(console: Console,
     await expect(page.get_by_role("button", name="Replay it")).to_have_count(0)
     fates = await console.pool.fetch("select fate, decided_by from dead_letter_fate")
     assert [tuple(row) for row in fates] == [("replay", "Kim from support")]
+    assert complaints == []
+
+
+async def test_an_event_that_a_host_never_took_is_sent_again(console: Console, browser: Browser) -> None:
+    page = await browser.new_page(viewport={"width": 1440, "height": 1000})
+    complaints = await opened(console, page)
+    await page.get_by_role("link", name="Webhooks").click()
+    again = page.get_by_role("button", name="Send it again")
+    await expect(again).to_have_count(2)
+    await again.first.click()
+    await expect(again).to_have_count(1)
+    await expect(page.get_by_role("main")).to_contain_text("asked")
+    audit = await console.pool.fetch("select connector_id, actor from audit where what = 'webhook_send_again'")
+    asked = await console.pool.fetchval(
+        "select connector_id from webhook_given_up join connector on id = connector where asked_at is not null"
+    )
+    assert [row["connector_id"] for row in audit] == [asked]
+    assert "Kim from support" in audit[0]["actor"]
     assert complaints == []
 
 
