@@ -13,10 +13,14 @@ from schemas.lifecycle import State
 from schemas.problems import ProblemCode
 from service.app import web_app
 from service.demo.embedded import EmbeddedPostgres, Supervisor
+from service.demo.embedded.child import free_port
+from tests.deployed import deployed
 from tests.integration.test_api import Host, problem
 from tests.loop import running_loop
 
 pytestmark = pytest.mark.slow
+
+AWAY_S = 60
 
 
 async def test_what_comes_while_the_database_is_away_is_told_or_kept_and_done_when_it_is_back(
@@ -49,3 +53,32 @@ async def test_what_comes_while_the_database_is_away_is_told_or_kept_and_done_wh
             await loop.state(id_, State.HEALTHY)
             states = [State.FAILED, State.AWAITING_AUTH, State.VERIFYING, State.SYNCING, State.HEALTHY]
             await loop.path(id_, *states, *states)
+
+
+async def test_a_minute_without_the_database_restarts_nothing(kafka_bootstrap: str, topic_prefix: str) -> None:
+    """Nobody is restarted, whatever a probe is answered: neither by its orchestrator, nor by its own end."""
+    with contextlib.closing(Supervisor()) as supervisor:
+        postgres = EmbeddedPostgres(supervisor)
+        await postgres.start()
+        async with deployed(postgres.dsn, kafka_bootstrap, topic_prefix) as apart:
+            ports = {"api": apart.port, "worker": free_port()}
+            processes = [apart.start(role, port) for role, port in ports.items()]
+            await apart.is_ready(*ports.values())
+            await apart.register("c1")
+
+            postgres.kill()
+            await apart.fail("c1")
+            ready = []
+            for _ in range(AWAY_S):
+                alive = [await apart.status(port, "/livez") for port in ports.values()]
+                assert alive == [200, 200]
+                ready.append([await apart.status(port, "/readyz") for port in ports.values()])
+                await asyncio.sleep(1)
+            assert ready[-1] == [503, 503], "nobody is sent to who can't answer"
+
+            await postgres.start()
+            await apart.is_ready(*ports.values())
+            await apart.state("c1", State.FAILED)
+            assert [process.poll() for process in processes] == [None, None]
+            await apart.sign_in("c1")
+            await apart.state("c1", State.SYNCING)
