@@ -153,6 +153,7 @@ BY_LUCK = {
     "service/kafka/consume.py: Consumer._positions: await self._engine.store.position": (
         "asked by a consumer without any partition: the one of a lane has them all, unless it takes long to get them"
     ),
+    "service/oauth/flow.py: Flow.begin: await self._own (2)": "needs two tabs whose button is pressed in one moment",
     "service/engine/door.py: Engine._process: await asyncio.sleep": "needs another's write between two statements",
     "service/kafka/consume.py: Consumer.run: await asyncio.sleep": "needs a cut amidst a claim",
     "service/kafka/relay.py: Relay.run: await asyncio.sleep": "needs a cut amidst a claim",
