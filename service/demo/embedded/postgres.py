@@ -81,7 +81,6 @@ class EmbeddedPostgres:
                 self._port = free_port()
             else:
                 self._has_answered = True
-                self._give_up_shared_memory()
                 return
 
     async def stop(self) -> None:
@@ -142,14 +141,6 @@ class EmbeddedPostgres:
             self.kill()
             raise ChildFailed(f"PostgreSQL didn't answer within {START_TIMEOUT_S} s: {tail(self._log)}") from error
 
-    def _give_up_shared_memory(self) -> None:
-        """Has the kernel remove the server's System V segment with its last process: a kill would leave it for good.
-
-        By that segment another server on the same data would see this one's processes; here nobody starts one.
-        """
-        segment = (self._folder / "postmaster.pid").read_text().splitlines()[6].split()[1]
-        ctypes.CDLL(None).shmctl(int(segment), _IPC_RMID, None)
-
     async def _answers(self, child: "subprocess.Popen[bytes]") -> None:
         while True:
             if child.poll() is not None:
@@ -159,11 +150,23 @@ class EmbeddedPostgres:
             except (OSError, asyncpg.PostgresError):
                 await asyncio.sleep(0.03)
                 continue
-            folder = await connection.fetchval("show data_directory")
+            told = await connection.fetchrow("select current_setting('data_directory'), pg_read_file('postmaster.pid')")
             await connection.close()
+            assert told is not None
+            folder, lock_file = told
             if folder == str(self._folder):  # else another server was faster at this port, and ours is about to say so
+                _give_up_shared_memory(lock_file)
                 return
             await asyncio.sleep(0.03)
+
+
+def _give_up_shared_memory(lock_file: str) -> None:
+    """Has the kernel remove the server's System V segment with its last process: a kill would leave it for good.
+
+    By that segment another server on the same data would see this one's processes; here nobody starts one.
+    """
+    segment = lock_file.splitlines()[6].split()[1]
+    ctypes.CDLL(None).shmctl(int(segment), _IPC_RMID, None)
 
 
 def _way(room: Path) -> Way:
