@@ -40,6 +40,7 @@ def try_versions(which: str, arguments: list[str]) -> None:
     print("\n".join(differing(pins)) or "as pinned", flush=True)
     wheels = ["--only-binary", ":all:", "--no-binary", "regrant", "--constraint", pins]
     run(*uv, "pip", "install", "--python", python, *wheels, "--editable", ".[demo,otel,dev]")
+    run(*uv, "pip", "install", "--python", python, "--requirement", "requirements/build.txt")  # tests build wheels
     run(python, "-m", "pytest", "-q", *(arguments or SLICE))
     alone = environment(folder / "client")
     run(*uv, "pip", "install", "--python", alone, *resolution, "clients/python[kafka]")
