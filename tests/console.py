@@ -1,9 +1,7 @@
 """The console before a lively fleet, without Kafka; and a person there, as a browser without script."""
 
 import asyncio
-import base64
 import random
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from service.store.pool import Pool
 from service.vault.keys import generate_key_file
 from tests.fleets import Herd
 from tests.loop import QUICKBOOKS, settings_for
+from tests.receiver import new_secret
 from tests.window import FORM, Answer, Browser, Running
 
 KIM = {"id": "s-kim", "name": "Kim from support"}
@@ -55,7 +54,7 @@ async def console_on(dsn: str, folder: Path, *, connectors: int = 60, steps: int
     provider = cast("Simulator", SimpleNamespace(addresses=addresses, world=SimpleNamespace(client=client)))
     origin = f"http://127.0.0.1:{port}"
     secret = folder / "whsec"
-    secret.write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+    secret.write_text(new_secret())
     more: dict[str, Any] = {
         "http": {"public_url": origin},
         "providers": {QUICKBOOKS: {}, "xero": {"hosts": {}}},

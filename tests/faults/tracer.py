@@ -23,7 +23,7 @@ Reached: TypeAlias = Callable[[str, When], None]
 """Is called with a point's name."""
 
 _watched: frozenset[str] = frozenset()
-_reached: Reached = lambda point, when: None  # noqa: E731
+_reached: Reached
 
 
 def watch(points: Iterable[str], reached: Reached) -> None:
@@ -33,7 +33,8 @@ def watch(points: Iterable[str], reached: Reached) -> None:
 
 
 def unwatch() -> None:
-    watch((), lambda point, when: None)
+    global _watched
+    _watched = frozenset()
 
 
 def die() -> None:
